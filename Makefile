@@ -1,0 +1,64 @@
+# Everything a person or CI does here; `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(BIN)/python -m exporter
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo bench docs format lint types contracts unit parts lock clean
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp makes a second `make demo` start at once.
+$(VENV)/.stamp: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(VENV)/.stamp ## make a virtual environment in .venv with everything in it
+
+demo: setup ## watch a simulated cluster through the exporter (Ctrl-C ends it)
+	@$(RUN) demo $(DEMO)
+
+check: setup format lint types contracts unit ## all checks that need only Python
+
+format:
+	$(BIN)/ruff format --check .
+
+lint:
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports --no-cache
+
+unit:
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 -m 'not real' $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=95 --skip-covered --show-missing
+	$(BIN)/coverage report --fail-under=100 --include='exporter/core/*' --format=total
+
+test: check parts ## `make check`, then the tests with real parts (Prometheus, …)
+
+parts: setup
+	sh tests/parts.sh
+	$(BIN)/python -m pytest -m real $(PYTEST)
+
+bench: setup ## print the figures of speed and memory as JSON
+	@$(BIN)/python -m bench $(BENCH)
+
+docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
+	$(RUN) reference docs
+
+lock: setup ## resolve the dependencies again, with hashes
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --output-file requirements/run.txt pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group dev --constraints requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/out build *.egg-info
