@@ -1,0 +1,510 @@
+"""METRICS: every published metric, one row each; nothing else is ever published.
+
+A row says what a metric is called, what it means and how to read it off a report. Everything
+that must agree with it (the exposition, docs/METRICS.md, rules, dashboards) is derived or tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+from exporter.core import counters
+from exporter.core.counters import Family
+from exporter.core.health import Health, Source
+from exporter.core.model import IpMode, Reason
+from exporter.core.report import Report, Totals
+from exporter.core.usage import NodeUsage, Usage
+
+PREFIX = "vpc_cni"
+
+Row = TypeVar("Row")
+# (suffix of the metric's name, values of the extra labels, value)
+Sample = tuple[str, tuple[str, ...], float]
+Labelled = Mapping[tuple[str, ...], float | None]
+
+
+class Kind(Enum):
+    """The metric's type in both exposition formats."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    SUMMARY = "summary"
+
+
+class Unit(Enum):
+    """What a value counts: the name's last word, and the unit in Grafana."""
+
+    COUNT = ("", "short")
+    BOOLEAN = ("", "bool")
+    INFO = ("_info", "none")
+    TOTAL = ("_total", "short")
+    SECONDS = ("_seconds", "s")
+    TIMESTAMP = ("_timestamp_seconds", "dateTimeFromNow")
+
+    @property
+    def suffix(self) -> str:
+        """How the names of metrics in this unit end."""
+        return self.value[0]
+
+    @property
+    def grafana(self) -> str:
+        """The unit of a Grafana panel that shows the metric."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope(Generic[Row]):
+    """A level of detail: its rows in what is published, and the labels that tell them apart."""
+
+    name: str
+    labels: tuple[str, ...]
+    rows: Callable[[Report], Iterable[Row]]
+    key: Callable[[Row], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(Generic[Row]):
+    """One published metric; `samples` reads it off one row of its scope."""
+
+    name: str
+    scope: Scope[Row]
+    kind: Kind
+    unit: Unit
+    help: str
+    samples: Callable[[Row], Iterable[Sample]]
+    labels: tuple[str, ...]
+
+
+def gauge(
+    name: str,
+    scope: Scope[Row],
+    value: Callable[[Row], float | None],
+    *,
+    help: str,
+    unit: Unit = Unit.COUNT,
+) -> Metric[Row]:
+    """Return a metric with one sample per row, absent where the value is None."""
+
+    def samples(row: Row) -> Iterable[Sample]:
+        found = value(row)
+        return () if found is None else (("", (), found),)
+
+    return Metric(_full(scope, name, unit), scope, Kind.GAUGE, unit, help, samples, scope.labels)
+
+
+def labelled(
+    spec: str,
+    scope: Scope[Row],
+    values: Callable[[Row], Labelled],
+    *,
+    help: str,
+    unit: Unit = Unit.COUNT,
+) -> Metric[Row]:
+    """Return a metric `name{label,label}`: a sample per value of its labels, absent where None."""
+    name, _, labels = spec.rstrip("}").partition("{")
+    names = scope.labels + (tuple(labels.split(",")) if labels else ())
+
+    def samples(row: Row) -> Iterable[Sample]:
+        return [("", key, found) for key, found in values(row).items() if found is not None]
+
+    kind = Kind.COUNTER if unit is Unit.TOTAL else Kind.GAUGE
+    return Metric(_full(scope, name, unit), scope, kind, unit, help, samples, names)
+
+
+def _full(scope: Scope[Row], name: str, unit: Unit) -> str:
+    return "_".join(filter(None, (PREFIX, scope.name, name))) + unit.suffix
+
+
+CLUSTER: Scope[Usage] = Scope("cluster", (), lambda report: (report.cluster,), lambda _: ())
+ZONE: Scope[Usage] = Scope("zone", ("zone",), lambda report: report.zones, lambda row: (row.name,))
+NODEGROUP: Scope[Usage] = Scope(
+    "nodegroup", ("nodegroup",), lambda report: report.nodegroups, lambda row: (row.name,)
+)
+TOTALS: Scope[Totals] = Scope("cluster", (), lambda report: (report.totals,), lambda _: ())
+NODE: Scope[NodeUsage] = Scope(
+    "node", ("node",), lambda report: report.nodes, lambda row: (row.name,)
+)
+# The exporter's own rows are not read off a report: they are there without one.
+EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: (), lambda _: ())
+LEGACY: Scope[Usage] = Scope("legacy", (), lambda report: (report.cluster,), lambda _: ())
+
+
+def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
+    """The same figures at every level that sums over nodes."""
+    return (
+        labelled(
+            "nodes{state}",
+            scope,
+            lambda row: {("read",): row.read, ("unread",): sum(row.unread.values())},
+            help=f"Nodes{where} expected to run aws-node, by whether they were read. The two "
+            "states sum to the expected nodes; every sum stands for the nodes that were read.",
+        ),
+        labelled(
+            "unread_nodes{reason}",
+            scope,
+            lambda row: {(reason.value,): count for reason, count in row.unread.items()},
+            help=f"Expected nodes{where} that were not read, by reason.",
+        ),
+        labelled(
+            "ip_addresses{state}",
+            scope,
+            lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
+            help=f"Pod IP addresses attached to the nodes{where}, by state: assigned to a pod, or "
+            "warm (attached and free). Nodes in IPv6 mode or with several managed network cards "
+            "tell no warm addresses.",
+        ),
+        gauge(
+            "ip_capacity",
+            scope,
+            lambda row: row.capacity,
+            help=f"IP addresses that the nodes{where} could attach for pods at most. Nodes in "
+            "IPv6 mode have none.",
+        ),
+        gauge(
+            "enis",
+            scope,
+            lambda row: row.enis,
+            help=f"ENIs that ipamd manages on the nodes{where}, without branch ENIs.",
+        ),
+        gauge(
+            "eni_capacity",
+            scope,
+            lambda row: row.eni_capacity,
+            help=f"ENIs that the nodes{where} could have at most, without unmanaged ones.",
+        ),
+        gauge(
+            "delegated_prefixes",
+            scope,
+            lambda row: row.prefixes,
+            help=f"Prefixes delegated to the nodes{where}: /28s, or /80s in IPv6 mode.",
+        ),
+    )
+
+
+def _info(totals: Totals) -> Labelled:
+    identity = totals.identity
+    key = (identity.cluster, identity.region, identity.vpc_id, identity.kubernetes_version)
+    return {key: 1.0}
+
+
+def _node_info(row: NodeUsage) -> Labelled:
+    node, pod = row.target.node, row.target.pod
+    key = (
+        node.instance_id,
+        node.instance_type,
+        row.zone,
+        row.nodegroup,
+        "",
+        pod.cni_version if pod else "",
+        row.ip_mode.value,
+    )
+    return {key: 1.0}
+
+
+_NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
+    labelled(
+        "{instance_id,instance_type,zone,nodegroup,subnet_id,cni_version,ip_mode}",
+        NODE,
+        _node_info,
+        unit=Unit.INFO,
+        help="What is known of an expected node, empty where unknown. ip_mode is one of "
+        f"{', '.join(mode.value for mode in IpMode if mode)}. Always 1.",
+    ),
+    gauge(
+        "read",
+        NODE,
+        lambda row: float(row.unread is None),
+        unit=Unit.BOOLEAN,
+        help="1 where the node's ipamd was read in the latest cycle, 0 where it was not.",
+    ),
+    labelled(
+        "ip_addresses{state}",
+        NODE,
+        lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
+        help="Pod IP addresses attached to the node, by state: assigned to a pod, or warm "
+        "(attached and free). They sum to the addresses attached.",
+    ),
+    gauge(
+        "ip_capacity",
+        NODE,
+        lambda row: row.capacity,
+        help="IP addresses the node could attach for pods at most: ENIs times addresses, less the "
+        "trunk ENI's slot and, under custom networking, the primary ENI.",
+    ),
+    gauge(
+        "enis",
+        NODE,
+        lambda row: row.enis,
+        help="ENIs that ipamd manages on the node, trunk included, without branch ENIs.",
+    ),
+    gauge(
+        "eni_capacity",
+        NODE,
+        lambda row: row.eni_capacity,
+        help="ENIs the node could have at most, without unmanaged ones.",
+    ),
+    gauge(
+        "delegated_prefixes",
+        NODE,
+        lambda row: row.prefixes,
+        help="Prefixes delegated to the node: /28s, or /80s in IPv6 mode.",
+    ),
+    gauge(
+        "max_pods",
+        NODE,
+        lambda row: row.target.node.max_pods,
+        help="Pods that kubelet accepts on the node at most (status.capacity.pods).",
+    ),
+    gauge(
+        "host_network_pods",
+        NODE,
+        lambda row: row.target.host_network_pods,
+        help="Pods on the node that use the host's network and so need no pod IP address. Where "
+        "these pods may not be listed, 2 are assumed: aws-node and kube-proxy.",
+    ),
+    labelled(
+        "ip_assignment_failures",
+        NODE,
+        lambda row: {(): row.assignment_failures},
+        unit=Unit.TOTAL,
+        help="Requests for a pod IP address that the node's ipamd could not serve because it had "
+        "nothing to give, as far as this exporter saw them. Retries count again.",
+    ),
+)
+
+
+def _children(family: Family) -> Callable[[Totals], Labelled]:
+    index = {
+        child.values: counters.index_of(family, child.values) for child in counters.children(family)
+    }
+    return lambda totals: {values: totals.counts[i] for values, i in index.items()}
+
+
+def _counter(name: str, family: Family, help: str) -> Metric[Totals]:
+    labels = ",".join(label for label, _ in family.labels)
+    spec = f"{name}{{{labels}}}" if labels else name
+    return labelled(spec, TOTALS, _children(family), unit=Unit.TOTAL, help=help)
+
+
+def _durations(totals: Totals) -> Iterable[Sample]:
+    for child in counters.children(counters.AWS_API_MILLISECONDS):
+        milliseconds = totals.counts[counters.index_of(child.family, child.values)]
+        calls = counters.index_of(counters.AWS_API_TIMED_CALLS, child.values)
+        yield "_sum", child.values, milliseconds / 1000
+        yield "_count", child.values, totals.counts[calls]
+
+
+_CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
+    labelled(
+        "{cluster,region,vpc_id,kubernetes_version}",
+        TOTALS,
+        _info,
+        unit=Unit.INFO,
+        help="What tells this cluster from others, empty where unknown. Always 1.",
+    ),
+    _counter(
+        "add_requests",
+        counters.ADD_REQUESTS,
+        "Requests of the CNI plugin to set up a pod's network, failed ones and retries included.",
+    ),
+    _counter(
+        "del_requests",
+        counters.DEL_REQUESTS,
+        "Requests of the CNI plugin to take down a pod's network; kubelet may repeat them.",
+    ),
+    _counter(
+        "ip_assignment_failures",
+        counters.ASSIGNMENT_FAILURES,
+        "Requests for a pod IP address that ipamd could not serve because it had nothing to give. "
+        "Retries count again.",
+    ),
+    _counter("ipamd_errors", counters.IPAMD_ERRORS, "Errors inside ipamd, by function."),
+    _counter(
+        "aws_api_requests",
+        counters.AWS_API_REQUESTS,
+        "Calls of the EC2 API by ipamd, by operation (CNI v1.12.1 and later).",
+    ),
+    _counter(
+        "aws_api_errors",
+        counters.AWS_API_ERRORS,
+        "Failed calls of AWS APIs by ipamd, by operation and AWS error code.",
+    ),
+    Metric(
+        f"{PREFIX}_cluster_aws_api_duration_seconds",
+        TOTALS,
+        Kind.SUMMARY,
+        Unit.SECONDS,
+        "Time that calls of AWS APIs by ipamd took, failed ones included, by operation.",
+        _durations,
+        ("api",),
+    ),
+    _counter(
+        "reconciles",
+        counters.RECONCILES,
+        "Differences between ipamd's books and EC2 that ipamd repaired, by kind.",
+    ),
+    _counter(
+        "forced_eni_removals",
+        counters.FORCED_ENI_REMOVALS,
+        "ENIs that vanished from EC2 while pods used them.",
+    ),
+    _counter(
+        "forced_ip_removals",
+        counters.FORCED_IP_REMOVALS,
+        "IP addresses or prefixes that vanished from EC2 while pods used them.",
+    ),
+    _counter(
+        "pod_eni_errors",
+        counters.POD_ENI_ERRORS,
+        "Errors while setting up security groups for pods, by function.",
+    ),
+    _counter(
+        "aws_utils_errors",
+        counters.AWS_UTILS_ERRORS,
+        "Errors while cleaning up after failed AWS calls, by function.",
+    ),
+)
+
+
+def _by_source(
+    value: Callable[[Health, Source], float | None],
+) -> Callable[[Health], Labelled]:
+    return lambda health: {(source.value,): value(health, source) for source in Source}
+
+
+_EXPORTER_METRICS: tuple[Metric[Health], ...] = (
+    labelled(
+        "build{version}",
+        EXPORTER,
+        lambda health: {(health.version,): 1.0},
+        unit=Unit.INFO,
+        help="The version of this exporter. Always 1.",
+    ),
+    labelled(
+        "source_up{source}",
+        EXPORTER,
+        _by_source(lambda health, source: float(health.sources[source].up)),
+        unit=Unit.BOOLEAN,
+        help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
+        "aws-node pods, `pods` the hostNetwork pods of all namespaces.",
+    ),
+    labelled(
+        "last_success{source}",
+        EXPORTER,
+        _by_source(lambda health, source: health.sources[source].last_success),
+        unit=Unit.TIMESTAMP,
+        help="When the source was last read with success.",
+    ),
+    labelled(
+        "cycle_duration{source}",
+        EXPORTER,
+        lambda health: {("ipamd",): health.sources[Source.IPAMD].cycle_seconds},
+        unit=Unit.SECONDS,
+        help="How long the latest collection from the source took.",
+    ),
+    labelled(
+        "target_failures{reason}",
+        EXPORTER,
+        lambda health: {
+            (reason.value,): float(health.target_failures[reason]) for reason in Reason
+        },
+        unit=Unit.TOTAL,
+        help="Reads of nodes that failed, by reason, since the exporter started.",
+    ),
+)
+
+
+def _legacy(name: str, value: Callable[[Usage], float | None], what: str) -> Metric[Usage]:
+    help = (
+        f"{what}, summed over the nodes that were read, as cni-metrics-helper names it. Only with "
+        "legacy_metrics: ipamd uses the same name, and a sum over both counts twice."
+    )
+    samples = gauge(name, LEGACY, value, help=help).samples
+    return Metric(f"awscni_{name}", LEGACY, Kind.GAUGE, Unit.COUNT, help, samples, ())
+
+
+_LEGACY_METRICS: tuple[Metric[Usage], ...] = (
+    _legacy("assigned_ip_addresses", lambda row: row.assigned, "Addresses held by pods"),
+    _legacy("total_ip_addresses", lambda row: row.attached, "Addresses attached for pods"),
+    _legacy("eni_allocated", lambda row: row.enis, "ENIs attached"),
+    _legacy("eni_max", lambda row: row.eni_capacity, "ENIs at most"),
+    _legacy("ip_max", lambda row: row.capacity, "Addresses that could be attached at most"),
+    _legacy("total_ipv4_prefixes", lambda row: row.prefixes, "Delegated prefixes"),
+)
+
+
+Key = tuple[str, ...]
+# Names and values of labels -> their text; kept per row, since a row's labels hardly ever change.
+LabelTexts = dict[tuple[Key, Key], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One row as it was last drawn: the row itself, and a text per metric."""
+
+    row: object
+    parts: tuple[str, ...]
+    labels: LabelTexts
+
+
+class Draw(Protocol):
+    """Turns the samples of one metric and row into text."""
+
+    def __call__(
+        self, name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
+    ) -> str:
+        """Return the lines of the samples; `texts` remembers the row's labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[Row]):
+    """The metrics that are read off the same rows."""
+
+    scope: Scope[Row]
+    metrics: tuple[Metric[Row], ...]
+
+    def only(self, wanted: Callable[[str], bool]) -> Table[Row]:
+        """Return the table without the metrics whose names are not wanted."""
+        return replace(self, metrics=tuple(m for m in self.metrics if wanted(m.name)))
+
+    def drawn(self, report: Report, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
+        """Return every row of the report as text; a row that did not change is not drawn again."""
+        rows: dict[Key, Drawn] = {}
+        for row in self.scope.rows(report):
+            key = self.scope.key(row)
+            last = before.get(key)
+            if last is None or last.row != row:
+                texts = {} if last is None else last.labels
+                parts = [draw(m.name, m.labels, key, m.samples(row), texts) for m in self.metrics]
+                last = Drawn(row, tuple(parts), texts)
+            rows[key] = last
+        return rows
+
+    def described(self) -> tuple[tuple[str, Kind, str], ...]:
+        """Return name, kind and help of each metric."""
+        return tuple((m.name, m.kind, m.help) for m in self.metrics)
+
+
+ReportTable = Table[Usage] | Table[NodeUsage] | Table[Totals]
+
+NODE_TABLE = Table(NODE, _NODE_METRICS)
+# Only the nodes that someone should look at, for clusters too large to keep a series per node.
+PROBLEM_TABLE = Table(replace(NODE, rows=lambda report: report.problems), _NODE_METRICS)
+LEGACY_TABLE = Table(LEGACY, _LEGACY_METRICS)
+EXPORTER_METRICS = _EXPORTER_METRICS
+TABLES: tuple[ReportTable, ...] = (
+    Table(TOTALS, _CLUSTER_TOTALS),
+    Table(CLUSTER, _usage_metrics(CLUSTER, "")),
+    Table(ZONE, _usage_metrics(ZONE, " of the zone")),
+    Table(NODEGROUP, _usage_metrics(NODEGROUP, " of the node group")),
+    NODE_TABLE,
+)
+
+METRICS = (
+    *(metric for table in TABLES for metric in table.metrics),
+    *EXPORTER_METRICS,
+    *LEGACY_TABLE.metrics,
+)

@@ -1,0 +1,257 @@
+"""The words of the domain as frozen values: nodes, aws-node pods, readings and what became of them.
+
+Times are Unix seconds as floats. Empty strings mean "not known"; None means "no figure".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+# Nothing after a node's first two minutes is "still starting" (DESIGN, promise 1).
+STARTING_SECONDS = 120.0
+
+
+class Reason(StrEnum):
+    """Why an expected node was not read; the closed list behind every `reason` label."""
+
+    NO_POD = "no_pod"
+    STARTING = "starting"
+    PENDING = "pending"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    HTTP_STATUS = "http_status"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    INCOMPLETE = "incomplete"
+    INCONSISTENT = "inconsistent"
+    REFUSED_ADDRESS = "refused_address"
+    READER_MISSING = "reader_missing"
+
+
+class IpMode(StrEnum):
+    """How a node's pods get their addresses; empty where it is not known."""
+
+    UNKNOWN = ""
+    SECONDARY = "secondary"
+    PREFIX = "prefix"
+    MIXED = "mixed"
+    IPV6 = "ipv6"
+
+
+class Unavailable(Exception):
+    """An outside system as a whole refuses or does not answer; raised by doors alone."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(f"{system}: {reason}")
+        self.system = system
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A worker node, as far as Kubernetes describes it."""
+
+    name: str
+    created: float | None = None
+    instance_id: str = ""
+    instance_type: str = ""
+    zone: str = ""
+    region: str = ""
+    nodegroup: str = ""
+    max_pods: int | None = None
+    offers_pod_eni: bool = False
+    addresses: tuple[str, ...] | None = None  # InternalIPs; None where nodes may not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """An aws-node pod."""
+
+    uid: str
+    name: str
+    namespace: str
+    node: str
+    ip: str = ""
+    host_network: bool = True
+    pending: bool = False
+    terminating: bool = False
+    created: float = 0.0
+    cni_version: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def enabled(self, name: str) -> bool:
+        """Whether a boolean setting of the CNI is on, by the values Go's ParseBool accepts."""
+        return self.env.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An expected node and the aws-node pod to read there, if there is one."""
+
+    node: Node
+    pod: Pod | None = None
+    host_network_pods: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Cumulative counters of one process: ascending indexes into `counters.SERIES`, and values.
+
+    Pods of one CNI release mostly have the same series, so `series` is one shared tuple.
+    """
+
+    series: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one aws-node pod said at `time`, in addresses, ENIs and prefixes."""
+
+    time: float
+    started: float | None
+    assigned: int
+    attached: int
+    enis: int
+    eni_max: int
+    ip_max: int
+    prefixes: int = 0
+    assigned_by_eni: tuple[tuple[str, int], ...] = ()
+    counts: Counts = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A target that was read whole."""
+
+    target: Target
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A target that was not read, and why; `detail` is for people, never for labels."""
+
+    target: Target
+    reason: Reason
+    detail: str = ""
+
+
+Outcome = Read | Unread
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells this cluster from others; empty where not known."""
+
+    cluster: str = ""
+    region: str = ""
+    vpc_id: str = ""
+    kubernetes_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What should be read now. `nodes_known` is false where nodes may not be listed."""
+
+    targets: tuple[Target, ...]
+    nodes_known: bool
+    identity: Identity = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All outcomes of one cycle, that began at `time`."""
+
+    time: float
+    discovery: Discovery
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A CIDR reservation of a subnet: `prefix` for delegated prefixes, `explicit` for named use."""
+
+    cidr: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """An IPv4 subnet as EC2 describes it; `available` is EC2's own AvailableIpAddressCount.
+
+    `reservations` is None where they may not be read.
+    """
+
+    id: str
+    vpc_id: str
+    zone: str
+    zone_id: str
+    cidr: str
+    available: int
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eni:
+    """A network interface as EC2 describes it.
+
+    Addresses are integers: the private IPv4 addresses, the primary first, and the base addresses
+    of delegated /28 prefixes. `created` is the CNI's own tag createdAt, in Unix seconds.
+    """
+
+    id: str
+    subnet_id: str
+    status: str
+    interface_type: str
+    description: str = ""
+    requester_id: str = ""
+    requester_managed: bool = False
+    owner_id: str = ""
+    instance_id: str = ""
+    instance_owner_id: str = ""
+    attached: bool = False
+    device_index: int | None = None
+    network_card: int = 0
+    addresses: tuple[int, ...] = ()
+    prefixes: tuple[int, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceType:
+    """The limits of one instance type, of its default network card alone (reference 4)."""
+
+    name: str
+    enis: int
+    ipv4_per_eni: int
+    vcpus: int
+    network_cards: int = 1
+    hypervisor: str = ""
+    bare_metal: bool = False
+    attachment_limit: int | None = None  # shared by ENIs and EBS volumes, where EC2 names one
+
+    @property
+    def prefixes(self) -> bool:
+        """Whether it can have delegated prefixes: Nitro and bare metal alone."""
+        return self.bare_metal or self.hypervisor == "nitro"
+
+
+class Discoverer(Protocol):
+    """The door that knows which nodes are expected."""
+
+    def discover(self) -> Discovery | None:
+        """Return what should be read now, or None while that is not known yet."""
+
+
+class NodeReader(Protocol):
+    """The door that reads aws-node pods."""
+
+    async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
+        """Return one outcome per target, in the order of the targets."""

@@ -1,0 +1,63 @@
+"""One pure step: what was known and one snapshot in, what is known and one report out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exporter.core.counters import Ledger, advance
+from exporter.core.model import Identity, Snapshot
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one cycle leaves for the next."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is known of the cluster as a whole: its identity, and its counters by series index."""
+
+    identity: Identity
+    counts: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that is published of one snapshot.
+
+    `zones` and `nodegroups` are empty where nodes may not be listed: nobody then knows them.
+    """
+
+    time: float
+    totals: Totals
+    cluster: Usage
+    zones: tuple[Usage, ...]
+    nodegroups: tuple[Usage, ...]
+    nodes: tuple[NodeUsage, ...]
+
+    @property
+    def problems(self) -> tuple[NodeUsage, ...]:
+        """The nodes that someone should look at."""
+        return tuple(node for node in self.nodes if node.problem)
+
+
+def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
+    """Return what to remember and what to publish after one snapshot."""
+    ledger = advance(memory.ledger, snapshot.outcomes, snapshot.time)
+    nodes = tuple(
+        node_usage(outcome, ledger.failures[outcome.target.node.name])
+        for outcome in snapshot.outcomes
+    )
+    known = nodes if snapshot.discovery.nodes_known else ()
+    report = Report(
+        time=snapshot.time,
+        totals=Totals(snapshot.discovery.identity, ledger.totals),
+        cluster=total("", nodes),
+        zones=grouped(known, lambda usage: usage.zone),
+        nodegroups=grouped(known, lambda usage: usage.nodegroup),
+        nodes=nodes,
+    )
+    return Memory(ledger), report

@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.catalog import (
+    EXPORTER_METRICS,
+    LEGACY_TABLE,
+    METRICS,
+    NODE_TABLE,
+    PROBLEM_TABLE,
+    TABLES,
+    Drawn,
+    Key,
+    Kind,
+    LabelTexts,
+    ReportTable,
+    Sample,
+    Unit,
+)
+from exporter.core.counters import (
+    ASSIGNMENT_FAILURES,
+    AWS_API_ERRORS,
+    AWS_API_MILLISECONDS,
+    AWS_API_TIMED_CALLS,
+    OTHER,
+    SERIES,
+    Series,
+)
+from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.model import Identity, Reason, Target
+from exporter.core.report import Memory, Report, step
+from tests.builders import NOW, node, pod, read, reading, report, snapshot, target, unread
+
+# Names, kinds and labels are an interface: whoever changes a line here renames someone's series.
+INTERFACE = """
+vpc_cni_cluster_info gauge cluster region vpc_id kubernetes_version
+vpc_cni_cluster_add_requests_total counter
+vpc_cni_cluster_del_requests_total counter reason
+vpc_cni_cluster_ip_assignment_failures_total counter
+vpc_cni_cluster_ipamd_errors_total counter fn
+vpc_cni_cluster_aws_api_requests_total counter api
+vpc_cni_cluster_aws_api_errors_total counter api error
+vpc_cni_cluster_aws_api_duration_seconds summary api
+vpc_cni_cluster_reconciles_total counter fn
+vpc_cni_cluster_forced_eni_removals_total counter
+vpc_cni_cluster_forced_ip_removals_total counter
+vpc_cni_cluster_pod_eni_errors_total counter fn
+vpc_cni_cluster_aws_utils_errors_total counter fn
+vpc_cni_cluster_nodes gauge state
+vpc_cni_cluster_unread_nodes gauge reason
+vpc_cni_cluster_ip_addresses gauge state
+vpc_cni_cluster_ip_capacity gauge
+vpc_cni_cluster_enis gauge
+vpc_cni_cluster_eni_capacity gauge
+vpc_cni_cluster_delegated_prefixes gauge
+vpc_cni_zone_nodes gauge zone state
+vpc_cni_zone_unread_nodes gauge zone reason
+vpc_cni_zone_ip_addresses gauge zone state
+vpc_cni_zone_ip_capacity gauge zone
+vpc_cni_zone_enis gauge zone
+vpc_cni_zone_eni_capacity gauge zone
+vpc_cni_zone_delegated_prefixes gauge zone
+vpc_cni_nodegroup_nodes gauge nodegroup state
+vpc_cni_nodegroup_unread_nodes gauge nodegroup reason
+vpc_cni_nodegroup_ip_addresses gauge nodegroup state
+vpc_cni_nodegroup_ip_capacity gauge nodegroup
+vpc_cni_nodegroup_enis gauge nodegroup
+vpc_cni_nodegroup_eni_capacity gauge nodegroup
+vpc_cni_nodegroup_delegated_prefixes gauge nodegroup
+vpc_cni_node_info gauge node instance_id instance_type zone nodegroup subnet_id cni_version ip_mode
+vpc_cni_node_read gauge node
+vpc_cni_node_ip_addresses gauge node state
+vpc_cni_node_ip_capacity gauge node
+vpc_cni_node_enis gauge node
+vpc_cni_node_eni_capacity gauge node
+vpc_cni_node_delegated_prefixes gauge node
+vpc_cni_node_max_pods gauge node
+vpc_cni_node_host_network_pods gauge node
+vpc_cni_node_ip_assignment_failures_total counter node
+vpc_cni_exporter_build_info gauge version
+vpc_cni_exporter_source_up gauge source
+vpc_cni_exporter_last_success_timestamp_seconds gauge source
+vpc_cni_exporter_cycle_duration_seconds gauge source
+vpc_cni_exporter_target_failures_total counter reason
+awscni_assigned_ip_addresses gauge
+awscni_total_ip_addresses gauge
+awscni_eni_allocated gauge
+awscni_eni_max gauge
+awscni_ip_max gauge
+awscni_total_ipv4_prefixes gauge
+""".strip().splitlines()
+
+Published = dict[tuple[str, ...], float]
+
+
+def published(shown: Report, tables: tuple[ReportTable, ...] = TABLES) -> Published:
+    """Everything a report publishes: name and label values -> value."""
+    found: Published = {}
+
+    def record(
+        name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
+    ) -> str:
+        for suffix, extra, value in samples:
+            assert len(key + extra) == len(labels), name
+            assert (name + suffix, *key, *extra) not in found, name
+            found[name + suffix, *key, *extra] = value
+        return ""
+
+    for table in tables:
+        table.drawn(shown, record, {})
+    return found
+
+
+def beginning(prefix: str, found: Published) -> Published:
+    return {key: value for key, value in found.items() if key[0].startswith(prefix)}
+
+
+def about(name: str, found: Published) -> Published:
+    return {key[1:]: value for key, value in found.items() if key[0] == name}
+
+
+NODE_1 = target(
+    node("node-1", zone="a", nodegroup="blue", max_pods=29), pod(cni_version="v1.19.2"), 4
+)
+READ = read(NODE_1, reading(assigned=5, attached=18, enis=2, eni_max=3, ip_max=27))
+UNREAD = unread(target(node("node-2", zone="b", nodegroup="blue", max_pods=None)), Reason.TIMEOUT)
+
+
+class TestTheInterface:
+    def test_is_these_names_kinds_and_labels(self) -> None:
+        assert [" ".join((it.name, it.kind.value, *it.labels)) for it in METRICS] == INTERFACE
+
+    def test_has_no_name_twice(self) -> None:
+        assert len({it.name for it in METRICS}) == len(METRICS)
+
+    def test_says_of_every_metric_what_it_means_in_whole_sentences(self) -> None:
+        assert [it.name for it in METRICS if not re.fullmatch(r"[A-Z0-9].{20,}[.]", it.help)] == []
+
+    def test_needs_no_escapes_in_any_format(self) -> None:
+        assert [it.name for it in METRICS if re.search(r'["\\\n|]', it.help)] == []
+
+    def test_ends_counters_and_nothing_else_in_total(self) -> None:
+        counters = {it.name for it in METRICS if it.kind is Kind.COUNTER}
+        assert counters == {it.name for it in METRICS if it.name.endswith("_total")}
+
+    def test_ends_every_name_in_its_unit(self) -> None:
+        assert [it.name for it in METRICS if not it.name.endswith(it.unit.suffix)] == []
+
+    def test_has_no_name_that_openmetrics_keeps_for_itself(self) -> None:
+        reserved = ("_created", "_bucket", "_count", "_sum", "_gcount", "_gsum")
+        assert [it.name for it in METRICS if it.name.endswith(reserved)] == []
+
+    def test_leaves_labels_legal_and_told_once(self) -> None:
+        for metric in METRICS:
+            assert len(set(metric.labels)) == len(metric.labels)
+            assert all(re.fullmatch(r"[a-z][a-z_]*", label) for label in metric.labels)
+
+    def test_has_no_label_on_a_node_whose_values_are_not_a_closed_list(self) -> None:
+        labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
+        assert labels == {(), ("state",)}
+
+    def test_knows_how_to_draw_every_unit(self) -> None:
+        assert {unit: unit.grafana for unit in Unit} == {
+            Unit.COUNT: "short",
+            Unit.BOOLEAN: "bool",
+            Unit.INFO: "none",
+            Unit.TOTAL: "short",
+            Unit.SECONDS: "s",
+            Unit.TIMESTAMP: "dateTimeFromNow",
+        }
+
+    def test_is_described_by_name_kind_and_help(self) -> None:
+        first = NODE_TABLE.metrics[0]
+        assert NODE_TABLE.described()[0] == ("vpc_cni_node_info", Kind.GAUGE, first.help)
+
+
+def test_a_node_that_was_read_is_published_with_all_its_figures() -> None:
+    found = published(report(READ), (NODE_TABLE,))
+    info = ("node-1", "i-1", "m5.large", "a", "blue", "", "v1.19.2", "secondary")
+    assert found == {
+        ("vpc_cni_node_info", *info): 1,
+        ("vpc_cni_node_read", "node-1"): 1,
+        ("vpc_cni_node_ip_addresses", "node-1", "assigned"): 5,
+        ("vpc_cni_node_ip_addresses", "node-1", "warm"): 13,
+        ("vpc_cni_node_ip_capacity", "node-1"): 27,
+        ("vpc_cni_node_enis", "node-1"): 2,
+        ("vpc_cni_node_eni_capacity", "node-1"): 3,
+        ("vpc_cni_node_delegated_prefixes", "node-1"): 0,
+        ("vpc_cni_node_max_pods", "node-1"): 29,
+        ("vpc_cni_node_host_network_pods", "node-1"): 4,
+        ("vpc_cni_node_ip_assignment_failures_total", "node-1"): 0,
+    }
+
+
+def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
+    bare = Target(node("node-2", instance_id="", instance_type="", zone="", max_pods=None))
+    found = published(report(unread(bare, Reason.NO_POD)), (NODE_TABLE,))
+    assert found == {
+        ("vpc_cni_node_info", "node-2", "", "", "none", "blue", "", "", ""): 1,
+        ("vpc_cni_node_read", "node-2"): 0,
+        ("vpc_cni_node_ip_assignment_failures_total", "node-2"): 0,
+    }
+
+
+def test_a_node_without_a_pod_has_no_cni_version() -> None:
+    assert about("vpc_cni_node_info", published(report(unread(Target(node()))))) == {
+        ("node-1", "i-1", "m5.large", "eu-west-1a", "blue", "", "", ""): 1
+    }
+
+
+def usage_of(scope: str, *key: str, nodes: int, timed_out: int) -> Published:
+    """What is published of one scope whose one read node is node-1."""
+    reasons = {reason.value: 0 for reason in Reason} | {"timeout": timed_out}
+    figures = {"ip_capacity": 27, "enis": 2, "eni_capacity": 3, "delegated_prefixes": 0}
+    read = nodes - timed_out
+    return {
+        (f"vpc_cni_{scope}_nodes", *key, "read"): read,
+        (f"vpc_cni_{scope}_nodes", *key, "unread"): timed_out,
+        **{(f"vpc_cni_{scope}_unread_nodes", *key, why): n for why, n in reasons.items()},
+        **(
+            {
+                (f"vpc_cni_{scope}_ip_addresses", *key, "assigned"): 5,
+                (f"vpc_cni_{scope}_ip_addresses", *key, "warm"): 13,
+                **{(f"vpc_cni_{scope}_{name}", *key): n for name, n in figures.items()},
+            }
+            if read
+            else {}
+        ),
+    }
+
+
+def test_each_scope_tells_the_same_figures_beside_how_many_nodes_they_stand_for() -> None:
+    found = published(report(READ, UNREAD))
+    assert beginning("vpc_cni_zone_", found) == {
+        **usage_of("zone", "a", nodes=1, timed_out=0),
+        **usage_of("zone", "b", nodes=1, timed_out=1),
+    }
+    assert beginning("vpc_cni_nodegroup_", found) == usage_of(
+        "nodegroup", "blue", nodes=2, timed_out=1
+    )
+    cluster = usage_of("cluster", nodes=2, timed_out=1)
+    assert {key: found[key] for key in cluster} == cluster
+
+
+def test_a_scope_without_a_read_node_tells_only_that() -> None:
+    found = published(report(UNREAD))
+    assert beginning("vpc_cni_zone_", found) == usage_of("zone", "b", nodes=1, timed_out=1)
+
+
+def test_an_empty_cluster_has_nodes_and_addresses_of_zero() -> None:
+    found = published(report())
+    assert about("vpc_cni_cluster_nodes", found) == {("read",): 0, ("unread",): 0}
+    assert about("vpc_cni_cluster_ip_addresses", found) == {("assigned",): 0, ("warm",): 0}
+    assert about("vpc_cni_cluster_ip_capacity", found) == {(): 0}
+
+
+def test_the_cluster_is_told_by_what_identifies_it() -> None:
+    identity = Identity("prod", "eu-west-1", "vpc-1", "1.33")
+    found = published(report(identity=identity))
+    assert about("vpc_cni_cluster_info", found) == {("prod", "eu-west-1", "vpc-1", "1.33"): 1}
+
+
+def test_every_child_of_every_counter_is_at_zero_in_the_first_report() -> None:
+    found = published(report())
+    counters = {
+        it.name for table in TABLES for it in table.metrics if it.kind is not Kind.GAUGE
+    } - {"vpc_cni_node_ip_assignment_failures_total"}
+    children = {key: value for key, value in found.items() if {key[0]} & counters}
+    durations = beginning("vpc_cni_cluster_aws_api_duration_seconds", found)
+    assert set((children | durations).values()) == {0}
+    assert len(children | durations) == len(SERIES)
+
+
+def test_a_counter_is_read_off_its_own_child() -> None:
+    said = {child: float(number) for number, child in enumerate(SERIES, start=1)}
+    memory, _ = step(Memory(), snapshot(read()))
+    _, shown = step(memory, snapshot(read(what=reading(time=NOW + 30, said=said)), time=NOW + 30))
+    found = published(shown)
+    prefix = "vpc_cni_cluster_"
+    for child, value in said.items():
+        match child.family.name:
+            case "aws_api_milliseconds":
+                key = (f"{prefix}aws_api_duration_seconds_sum", *child.values)
+                assert found[key] == pytest.approx(value / 1000)
+            case "aws_api_timed_calls":
+                assert found[f"{prefix}aws_api_duration_seconds_count", *child.values] == value
+            case name:
+                assert found[f"{prefix}{name}_total", *child.values] == value
+
+
+def test_the_labels_of_a_counter_are_closed_lists_and_other() -> None:
+    found = about("vpc_cni_cluster_aws_api_errors_total", published(report()))
+    assert {error for _, error in found} == {*AWS_API_ERRORS.labels[1][1], OTHER}
+    assert AWS_API_MILLISECONDS.labels == AWS_API_TIMED_CALLS.labels
+
+
+def test_the_failures_of_a_node_are_its_own_counter() -> None:
+    failures = Series(ASSIGNMENT_FAILURES, ())
+    memory, _ = step(Memory(), snapshot(read(), read("node-2")))
+    later = read(what=reading(time=NOW + 30, said={failures: 3}))
+    _, shown = step(memory, snapshot(later, read("node-2"), time=NOW + 30))
+    assert about("vpc_cni_node_ip_assignment_failures_total", published(shown)) == {
+        ("node-1",): 3,
+        ("node-2",): 0,
+    }
+
+
+def test_the_exporters_own_metrics_tell_its_health() -> None:
+    up = SourceHealth(up=True, last_success=NOW, cycle_seconds=0.25, reason="")
+    health = Health("1.2.3").with_source(Source.IPAMD, up).with_failures((UNREAD,))
+    found = {
+        (metric.name + suffix, *labels): value
+        for metric in EXPORTER_METRICS
+        for suffix, labels, value in metric.samples(health)
+    }
+    failures = "vpc_cni_exporter_target_failures_total"
+    assert found == {
+        ("vpc_cni_exporter_build_info", "1.2.3"): 1,
+        ("vpc_cni_exporter_source_up", "ipamd"): 1,
+        ("vpc_cni_exporter_source_up", "kubernetes"): 0,
+        ("vpc_cni_exporter_source_up", "nodes"): 0,
+        ("vpc_cni_exporter_source_up", "daemonsets"): 0,
+        ("vpc_cni_exporter_source_up", "pods"): 0,
+        ("vpc_cni_exporter_last_success_timestamp_seconds", "ipamd"): NOW,
+        ("vpc_cni_exporter_cycle_duration_seconds", "ipamd"): 0.25,
+        **{(failures, reason.value): 0 for reason in Reason},
+        (failures, "timeout"): 1,
+    }
+
+
+def test_the_exporters_own_metrics_are_read_off_no_report() -> None:
+    scopes = {it.scope.name: it.scope for it in EXPORTER_METRICS}
+    assert list(scopes) == ["exporter"]
+    assert tuple(scopes["exporter"].rows(report(READ))) == ()
+
+
+def test_the_incumbents_gauges_are_the_clusters_sums() -> None:
+    assert published(report(READ, UNREAD), (LEGACY_TABLE,)) == {
+        ("awscni_assigned_ip_addresses",): 5,
+        ("awscni_total_ip_addresses",): 18,
+        ("awscni_eni_allocated",): 2,
+        ("awscni_eni_max",): 3,
+        ("awscni_ip_max",): 27,
+        ("awscni_total_ipv4_prefixes",): 0,
+    }
+
+
+def test_the_table_of_problems_has_the_nodes_that_someone_should_look_at() -> None:
+    full = read("node-3", reading(assigned=18, attached=18))
+    found = published(report(READ, UNREAD, full), (PROBLEM_TABLE,))
+    assert about("vpc_cni_node_read", found) == {("node-2",): 0, ("node-3",): 1}
+    assert PROBLEM_TABLE.metrics == NODE_TABLE.metrics
+
+
+def test_a_table_can_be_narrowed_to_some_names() -> None:
+    enis = NODE_TABLE.only(lambda name: "eni" in name)
+    assert [it.name for it in enis.metrics] == ["vpc_cni_node_enis", "vpc_cni_node_eni_capacity"]
+    assert enis.scope is NODE_TABLE.scope
+
+
+class TestDrawing:
+    @staticmethod
+    def draw(name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts) -> str:
+        texts[key, ()] = "a text"
+        return " ".join((name, *key, *(str(value) for _, _, value in samples)))
+
+    table = NODE_TABLE.only(lambda name: name.endswith(("_enis", "_read")))
+
+    def test_gives_a_text_per_row_and_metric(self) -> None:
+        shown = report(READ, UNREAD)
+        assert self.table.drawn(shown, self.draw, {}) == {
+            ("node-1",): Drawn(
+                shown.nodes[0],
+                ("vpc_cni_node_read node-1 1.0", "vpc_cni_node_enis node-1 2"),
+                {(("node-1",), ()): "a text"},
+            ),
+            ("node-2",): Drawn(
+                shown.nodes[1],
+                ("vpc_cni_node_read node-2 0.0", "vpc_cni_node_enis node-2"),
+                {(("node-2",), ()): "a text"},
+            ),
+        }
+
+    def test_reuses_the_rows_that_did_not_change_and_only_those(self) -> None:
+        first = self.table.drawn(report(READ, UNREAD), self.draw, {})
+        changed = read(NODE_1, replace(READ.reading, enis=3))
+        second = self.table.drawn(report(changed, UNREAD), self.draw, first)
+        assert second["node-2",] is first["node-2",]
+        assert second["node-1",].parts == (
+            "vpc_cni_node_read node-1 1.0",
+            "vpc_cni_node_enis node-1 3",
+        )
+
+    def test_keeps_the_label_texts_of_a_row_that_changed(self) -> None:
+        first = self.table.drawn(report(READ), self.draw, {})
+        changed = read(NODE_1, replace(READ.reading, enis=3))
+        second = self.table.drawn(report(changed), self.draw, first)
+        assert second["node-1",].labels is first["node-1",].labels
+
+    def test_forgets_the_rows_that_are_gone(self) -> None:
+        first = self.table.drawn(report(READ, UNREAD), self.draw, {})
+        assert list(self.table.drawn(report(UNREAD), self.draw, first)) == [("node-2",)]
+
+    def test_leaves_what_was_drawn_before_as_it_was(self) -> None:
+        first = self.table.drawn(report(READ), self.draw, {})
+        kept = dict(first)
+        self.table.drawn(report(UNREAD), self.draw, first)
+        assert first == kept

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.model import IpMode, Node, Outcome, Reading, Reason, Target
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from tests.builders import node, pod, read, reading, target, unread
+
+SLASH_80 = 2**48
+NO_UNREAD = dict.fromkeys(Reason, 0)
+
+
+def runs(env: Mapping[str, str], *, pod_eni: bool = False) -> Target:
+    """A node whose aws-node pod has this environment."""
+    return target(node(offers_pod_eni=pod_eni), pod(env=env))
+
+
+PLAIN = runs({})
+
+
+def usage(what: Reading, where: Target = PLAIN) -> NodeUsage:
+    return node_usage(read(where, what), 0.0)
+
+
+def test_a_node_that_was_read_has_every_figure_of_its_reading() -> None:
+    what = reading(assigned=5, attached=18, enis=2, eni_max=3, ip_max=27, prefixes=0)
+    assert node_usage(read(PLAIN, what), 7.0) == NodeUsage(
+        target=PLAIN,
+        unread=None,
+        ip_mode=IpMode.SECONDARY,
+        assigned=5,
+        attached=18,
+        capacity=27,
+        enis=2,
+        eni_capacity=3,
+        prefixes=0,
+        assignment_failures=7.0,
+    )
+
+
+def test_a_node_that_was_not_read_has_no_figure_but_the_failures_counted_before() -> None:
+    found = node_usage(unread(PLAIN, Reason.MALFORMED), 7.0)
+    assert found == NodeUsage(target=PLAIN, unread=Reason.MALFORMED, assignment_failures=7.0)
+    assert found.warm is None
+    assert found.ip_mode is IpMode.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("what", "env", "mode"),
+    [
+        pytest.param(reading(prefixes=0), {}, IpMode.SECONDARY, id="addresses one by one"),
+        pytest.param(reading(attached=32, prefixes=2), {}, IpMode.PREFIX, id="all in prefixes"),
+        pytest.param(
+            reading(attached=34, prefixes=2), {}, IpMode.MIXED, id="left over from secondary mode"
+        ),
+        pytest.param(
+            reading(attached=18, prefixes=0),
+            {"ENABLE_PREFIX_DELEGATION": "true"},
+            IpMode.SECONDARY,
+            id="prefixes wanted, none held yet",
+        ),
+        pytest.param(
+            reading(attached=20, prefixes=1),
+            {"ENABLE_PREFIX_DELEGATION": "false"},
+            IpMode.MIXED,
+            id="left over from prefix mode",
+        ),
+        pytest.param(reading(assigned=0, attached=0), {}, IpMode.SECONDARY, id="nothing held"),
+        pytest.param(
+            reading(assigned=0, attached=0),
+            {"ENABLE_PREFIX_DELEGATION": "true"},
+            IpMode.PREFIX,
+            id="nothing held, prefixes wanted",
+        ),
+        pytest.param(
+            reading(assigned=0, attached=0, eni_max=3, ip_max=0),
+            {"ENABLE_IPv6": "true"},
+            IpMode.IPV6,
+            id="nothing held, IPv6 wanted",
+        ),
+        pytest.param(reading(attached=SLASH_80, ip_max=0), {}, IpMode.IPV6, id="one /80"),
+        pytest.param(
+            reading(attached=SLASH_80 - 1, prefixes=0), {}, IpMode.SECONDARY, id="less than a /80"
+        ),
+    ],
+)
+def test_the_ip_mode_is_what_is_held_and_for_an_empty_pool_what_is_wanted(
+    what: Reading, env: Mapping[str, str], mode: IpMode
+) -> None:
+    assert usage(what, runs(env)).ip_mode is mode
+
+
+def test_the_ip_mode_of_a_reading_without_a_pod_is_told_by_what_is_held() -> None:
+    bare = Target(node())
+    empty = reading(assigned=0, attached=0)
+    assert [usage(it, bare).ip_mode for it in (empty, reading(attached=SLASH_80))] == [
+        IpMode.SECONDARY,
+        IpMode.IPV6,
+    ]
+
+
+def test_an_ipv6_node_tells_assigned_addresses_enis_and_prefixes_but_no_pool() -> None:
+    what = reading(assigned=7, attached=2 * SLASH_80, enis=1, eni_max=3, ip_max=0)
+    found = usage(what, runs({"ENABLE_IPv6": "true"}))
+    assert found == NodeUsage(
+        target=found.target,
+        ip_mode=IpMode.IPV6,
+        assigned=7,
+        attached=None,
+        capacity=None,
+        enis=1,
+        eni_capacity=3,
+        prefixes=2,
+    )
+    assert found.warm is None
+    assert not found.problem
+
+
+def test_a_node_of_several_network_cards_tells_what_its_enis_add_up_to() -> None:
+    what = reading(
+        assigned=1, attached=1, enis=1, assigned_by_eni=(("eni-a", 3), ("eni-b", 2), ("eni-c", 1))
+    )
+    found = usage(what, runs({"ENABLE_MULTI_NIC": "true"}))
+    assert found == NodeUsage(
+        target=found.target,
+        ip_mode=IpMode.SECONDARY,
+        assigned=6,
+        attached=None,
+        capacity=27,
+        enis=None,
+        eni_capacity=3,
+        prefixes=None,
+    )
+    assert found.warm is None
+    assert not found.problem
+
+
+def test_the_enis_of_one_card_are_not_asked_where_the_gauge_holds() -> None:
+    what = reading(assigned=5, assigned_by_eni=(("eni-a", 3),))
+    assert usage(what).assigned == 5
+
+
+CUSTOM = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
+
+
+@pytest.mark.parametrize(
+    ("what", "where", "capacity"),
+    [
+        pytest.param(reading(eni_max=3, ip_max=27), PLAIN, 27, id="ENIs times addresses"),
+        pytest.param(reading(eni_max=3, ip_max=27), runs({}, pod_eni=True), 18, id="less a trunk"),
+        pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM), 18, id="less the primary ENI"),
+        pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM, pod_eni=True), 9, id="less both"),
+        pytest.param(
+            reading(eni_max=1, ip_max=9), runs(CUSTOM, pod_eni=True), 0, id="never below nothing"
+        ),
+        pytest.param(reading(eni_max=3, ip_max=432), runs(CUSTOM), 288, id="sixteen to a prefix"),
+        pytest.param(reading(eni_max=3, ip_max=27), Target(node()), 27, id="no pod to ask"),
+        pytest.param(reading(eni_max=3, ip_max=0), PLAIN, None, id="IPv6 has none"),
+        pytest.param(reading(eni_max=0, ip_max=0), PLAIN, None, id="no ENI left"),
+        pytest.param(reading(eni_max=-1, ip_max=-9), PLAIN, None, id="less than no ENI left"),
+    ],
+)
+def test_the_capacity_is_what_could_really_be_attached_for_pods(
+    what: Reading, where: Target, capacity: int | None
+) -> None:
+    assert usage(what, where).capacity == capacity
+
+
+@pytest.mark.parametrize(
+    ("eni_max", "told"),
+    [
+        pytest.param(3, 3, id="as ipamd says"),
+        pytest.param(0, None, id="more unmanaged ENIs than the card has"),
+        pytest.param(-2, None, id="many more"),
+    ],
+)
+def test_a_number_of_enis_that_cannot_be_is_absent(eni_max: int, told: int | None) -> None:
+    assert usage(reading(eni_max=eni_max, ip_max=9 * eni_max)).eni_capacity == told
+
+
+@pytest.mark.parametrize(
+    ("outcome", "problem"),
+    [
+        pytest.param(read(PLAIN, reading(assigned=17, attached=18)), False, id="one left"),
+        pytest.param(read(PLAIN, reading(assigned=18, attached=18)), True, id="none left"),
+        pytest.param(read(PLAIN, reading(assigned=0, attached=0)), True, id="nothing attached"),
+        pytest.param(unread(PLAIN, Reason.STARTING), True, id="not read"),
+    ],
+)
+def test_a_problem_is_a_node_that_was_not_read_or_has_nothing_left_to_give(
+    outcome: Outcome, problem: bool
+) -> None:
+    assert node_usage(outcome, 0.0).problem is problem
+
+
+def test_warm_is_what_is_attached_and_not_assigned() -> None:
+    assert usage(reading(assigned=5, attached=18)).warm == 13
+
+
+@pytest.mark.parametrize(
+    ("where", "zone", "nodegroup"),
+    [
+        pytest.param(node(zone="a", nodegroup="blue"), "a", "blue", id="labelled"),
+        pytest.param(node(zone="", nodegroup=""), "none", "none", id="without such labels"),
+        pytest.param(node(zone="", nodegroup="", addresses=()), "none", "none", id="no address"),
+        pytest.param(
+            node(zone="", nodegroup="", addresses=None), "", "", id="nodes may not be listed"
+        ),
+    ],
+)
+def test_a_node_without_a_zone_or_group_is_in_none_unless_nobody_knows(
+    where: Node, zone: str, nodegroup: str
+) -> None:
+    found = usage(reading(), target(where))
+    assert (found.zone, found.nodegroup) == (zone, nodegroup)
+
+
+def test_a_usage_is_named_after_its_node() -> None:
+    assert usage(reading(), target("node-9")).name == "node-9"
+
+
+def test_a_sum_is_over_the_nodes_that_were_read_and_says_how_many_were_not() -> None:
+    nodes = (
+        usage(reading(assigned=5, attached=18)),
+        usage(reading(assigned=1, attached=32, enis=1, prefixes=2)),
+        node_usage(unread(PLAIN, Reason.TIMEOUT), 0.0),
+        node_usage(unread(PLAIN, Reason.TIMEOUT), 0.0),
+        node_usage(unread(PLAIN, Reason.NO_POD), 0.0),
+    )
+    found = total("a", nodes)
+    assert found == Usage(
+        name="a",
+        read=2,
+        unread={**NO_UNREAD, Reason.TIMEOUT: 2, Reason.NO_POD: 1},
+        assigned=6,
+        attached=50,
+        warm=44,
+        capacity=54,
+        enis=3,
+        eni_capacity=6,
+        prefixes=2,
+    )
+    assert found.expected == 5
+
+
+FIGURES = ("assigned", "attached", "warm", "capacity", "enis", "eni_capacity", "prefixes")
+
+
+def test_the_sum_of_no_nodes_is_zero() -> None:
+    zeros = dict.fromkeys(FIGURES, 0)
+    assert total("", ()) == Usage(name="", read=0, unread=NO_UNREAD, **zeros)
+
+
+def test_a_figure_that_no_expected_node_told_is_absent_not_zero() -> None:
+    found = total("", (node_usage(unread(PLAIN), 0.0),))
+    absent: dict[str, None] = dict.fromkeys(FIGURES)
+    assert found == Usage(name="", read=0, unread={**NO_UNREAD, Reason.TIMEOUT: 1}, **absent)
+
+
+def test_a_figure_that_some_nodes_do_not_have_is_the_sum_of_the_others() -> None:
+    ipv6 = usage(reading(assigned=7, attached=SLASH_80, ip_max=0), runs({"ENABLE_IPv6": "true"}))
+    found = total("", (usage(reading(assigned=5, attached=18)), ipv6))
+    assert (found.assigned, found.attached, found.warm, found.capacity) == (12, 18, 13, 27)
+
+
+def test_groups_come_in_the_order_of_their_names_with_their_nodes_sums() -> None:
+    nodes = [
+        replace(usage(reading(assigned=i)), target=target(node(f"node-{i}", zone=zone)))
+        for i, zone in enumerate("bab")
+    ]
+    assert grouped(nodes, lambda it: it.zone) == (
+        total("a", nodes[1:2]),
+        total("b", (nodes[0], nodes[2])),
+    )
+
+
+def test_no_nodes_are_in_no_groups() -> None:
+    assert grouped((), lambda it: it.zone) == ()
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> Outcome:
+    where = target(
+        node(
+            zone=draw(st.sampled_from(("a", "b", ""))),
+            nodegroup=draw(st.sampled_from(("blue", ""))),
+            offers_pod_eni=draw(st.booleans()),
+        ),
+        pod(
+            env={
+                name: draw(st.sampled_from(("true", "false")))
+                for name in ("ENABLE_MULTI_NIC", "ENABLE_IPv6", *CUSTOM)
+            }
+        ),
+    )
+    if draw(st.integers(0, 3)) == 0:
+        return unread(where, draw(st.sampled_from(Reason)))
+    assigned = draw(st.integers(0, 50))
+    what = reading(
+        assigned=assigned,
+        attached=assigned + draw(st.integers(0, 50)),
+        enis=draw(st.integers(0, 4)),
+        eni_max=draw(st.integers(-1, 4)),
+        ip_max=draw(st.integers(0, 60)),
+        prefixes=draw(st.integers(0, 4)),
+        assigned_by_eni=(("eni-a", draw(st.integers(0, 9))),),
+    )
+    return read(where, what)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(lambda it: it.zone, id="zones"),
+        pytest.param(lambda it: it.nodegroup, id="node groups"),
+    ],
+)
+@given(st.lists(outcomes(), max_size=12))
+def test_groups_sum_to_the_cluster(
+    key: Callable[[NodeUsage], str], given_outcomes: list[Outcome]
+) -> None:
+    nodes = [node_usage(outcome, 0.0) for outcome in given_outcomes]
+    cluster, groups = total("", nodes), grouped(nodes, key)
+    assert len({it.name for it in groups}) == len(groups)
+    assert sum(it.read for it in groups) == cluster.read
+    assert sum(it.expected for it in groups) == cluster.expected == len(nodes)
+    for figure in FIGURES:
+        told = [value for it in groups if (value := getattr(it, figure)) is not None]
+        assert getattr(cluster, figure) == (sum(told) if told or not nodes else None)
+
+
+@given(outcomes())
+def test_no_figure_of_a_node_is_below_zero(outcome: Outcome) -> None:
+    found = node_usage(outcome, 0.0)
+    assert all((getattr(found, figure) or 0) >= 0 for figure in FIGURES)
+
+
+def test_the_figures_here_are_all_that_a_usage_sums() -> None:
+    assert {it.name for it in fields(Usage)} == {"name", "read", "unread", *FIGURES}
