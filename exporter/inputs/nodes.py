@@ -1,0 +1,183 @@
+"""Reads the aws-node pods of all targets, many at a time, each within its own time limit.
+
+How a page is fetched is a `Fetch`; what it says is `ipamd_page`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from exporter.core.dial import refusal
+from exporter.core.model import STARTING_SECONDS, Outcome, Read, Reading, Reason, Target, Unread
+from exporter.inputs import http
+from exporter.inputs.fetch import Fetch, FetchFailed
+from exporter.inputs.ipamd_page import parse_page
+
+# Reasons that a node's first minutes explain.
+_STARTING = (Reason.NO_POD, Reason.PENDING, Reason.UNREACHABLE)
+# A `Fetch` keeps the time limit itself and tells what it waited for; this is for one that does not.
+_OVERTIME = 1.2
+# Kubernetes, AWS, the web server and its clients.
+_OTHER_FILES = 256
+_ENOUGH_READS = 20_000
+_TURN_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesConfig:
+    """How nodes are read: `concurrency` at a time, each within `timeout` seconds.
+
+    A read that outlasts `patience` waits on, but beside these, while there are `sockets` for it.
+    """
+
+    port: int = 61678
+    timeout: float = 5.0
+    concurrency: int = 200
+    patience: float = 0.05  # as a share of the timeout
+    sockets: int | None = None  # None: as many as the process may open, less some for the rest
+    allow_loopback: bool = False
+    check_addresses: bool = True  # needless where it is not we who dial
+
+    @property
+    def most_reads(self) -> int:
+        """How many reads there may be at a time, the silent ones included."""
+        if self.sockets is not None:
+            return max(self.concurrency, self.sockets)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return max(self.concurrency, min(files - _OTHER_FILES, _ENOUGH_READS))
+
+
+def direct(config: NodesConfig) -> Fetch:
+    """Return the `Fetch` that connects to the nodes themselves."""
+
+    async def fetch(target: Target) -> bytes:
+        assert target.pod is not None
+        deadline = asyncio.get_running_loop().time() + config.timeout
+        return await http.get(target.pod.ip, config.port, path="/metrics", deadline=deadline)
+
+    return fetch
+
+
+class _Crowd:
+    """The nodes that are being asked at a time: the busy ones, and beside them the silent ones."""
+
+    def __init__(self, config: NodesConfig) -> None:
+        self._busy = asyncio.Semaphore(config.concurrency)
+        self._sockets = asyncio.Semaphore(config.most_reads)
+        self._patience = config.timeout * config.patience
+
+    async def room(self) -> None:
+        """Wait until one more may be asked; where sockets run out the silent ones hold it up."""
+        await self._sockets.acquire()
+        await self._busy.acquire()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take the room there is, give the busy one's place up early if it takes too long."""
+        busy = True
+
+        def give_up() -> None:
+            nonlocal busy
+            if busy:
+                busy = False
+                self._busy.release()
+
+        patience = asyncio.get_running_loop().call_later(self._patience, give_up)
+        try:
+            yield
+        finally:
+            patience.cancel()
+            give_up()
+            self._sockets.release()
+
+
+class _Pace:
+    """Spreads work over turns of the event loop, so that others are not kept waiting.
+
+    Hundreds of answers that come in one turn would otherwise all be parsed in that one turn.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._turn_ends: float | None = None
+
+    async def wait(self) -> None:
+        """Wait for a turn in which there is time left."""
+        # An Event would wake all that wait in one turn.
+        while self._turn_ends is not None and self._loop.time() > self._turn_ends:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if self._turn_ends is None:
+            self._turn_ends = self._loop.time() + _TURN_SECONDS
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_ends = None
+
+
+class Nodes:
+    """A `NodeReader` over a way to fetch pages."""
+
+    def __init__(
+        self, config: NodesConfig, fetch: Fetch, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._config = config
+        self._fetch = fetch
+        self._clock = clock
+
+    async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
+        """Return one outcome per target, in the order of the targets."""
+        crowd, pace = _Crowd(self._config), _Pace()
+        outcomes: list[Outcome | asyncio.Task[Outcome]] = []
+        async with asyncio.TaskGroup() as reads:
+            for target in targets:
+                outcome = self._without_asking(target)
+                if outcome is not None:
+                    outcomes.append(outcome)
+                    continue
+                await crowd.room()
+                outcomes.append(reads.create_task(self._ask(target, crowd, pace)))
+        return tuple(
+            outcome.result() if isinstance(outcome, asyncio.Task) else outcome
+            for outcome in outcomes
+        )
+
+    def _without_asking(self, target: Target) -> Unread | None:
+        pod = target.pod
+        if pod is None:
+            return self._unread(target, Reason.NO_POD)
+        if pod.pending or not pod.ip:
+            return self._unread(target, Reason.PENDING)
+        if self._config.check_addresses:
+            refused = refusal(target, allow_loopback=self._config.allow_loopback)
+            if refused:
+                return Unread(target, Reason.REFUSED_ADDRESS, refused)
+        return None
+
+    async def _ask(self, target: Target, crowd: _Crowd, pace: _Pace) -> Outcome:
+        try:
+            with crowd.place():
+                await pace.wait()
+                async with asyncio.timeout(self._config.timeout * _OVERTIME):
+                    body = await self._fetch(target)
+                await pace.wait()
+                return Read(target, self._parse(target, body))
+        except FetchFailed as failed:
+            return self._unread(target, failed.reason, failed.detail)
+        except TimeoutError:
+            return self._unread(target, Reason.TIMEOUT, "no answer")
+
+    def _parse(self, target: Target, body: bytes) -> Reading:
+        several_cards = target.pod is not None and target.pod.enabled("ENABLE_MULTI_NIC")
+        return parse_page(body, self._clock(), several_cards=several_cards)
+
+    def _unread(self, target: Target, reason: Reason, detail: str = "") -> Unread:
+        created = target.node.created
+        young = created is not None and self._clock() - created < STARTING_SECONDS
+        if young and reason in _STARTING:
+            return Unread(target, Reason.STARTING, f"{reason}: {detail}".removesuffix(": "))
+        return Unread(target, reason, detail)
