@@ -1,0 +1,313 @@
+"""The API server's JSON as the values discovery works with; only fields that are used have names.
+
+What Kubernetes may leave out or set to null has a default, and nothing unknown is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from exporter.core.model import Node, Pod
+from exporter.core.targets import (
+    HOSTNAME_LABEL,
+    LabelledNode,
+    NodeSelector,
+    Requirement,
+    Term,
+    nodegroup,
+)
+
+CONTAINER = "aws-node"
+FINISHED = ("Succeeded", "Failed")
+
+# Settings that change what addresses mean; user data such as ADDITIONAL_ENI_TAGS stays out.
+_SETTING = re.compile(
+    r"(AWS_VPC_|WARM_|MINIMUM_|MAX_ENI|ENABLE_|DISABLE_|ANNOTATE_POD_IP).*"
+    r"|IP_COOLDOWN_PERIOD|CLUSTER_NAME|VPC_CNI_VERSION|INTROSPECTION_BIND_ADDRESS"
+    r"|MANAGE_UNTAGGED_ENI"
+)
+_ECR_HOST = re.compile(r"[0-9]+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.")
+_INSTANCE = re.compile(r"aws:///([^/]*)/(i-[0-9a-z]+)")
+_ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
+_REGIONS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+_TYPES = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
+
+
+class _Shared(dict[str, str]):
+    __slots__ = ("__weakref__",)
+
+
+class Sharing:
+    """Gives equal mappings as one object, for as long as someone holds it."""
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[tuple[tuple[str, str], ...], _Shared] = (
+            WeakValueDictionary()
+        )
+
+    def __call__(self, mapping: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the mapping, or one equal to it that is in use already."""
+        key = tuple(mapping.items())
+        shared = self._known.get(key)
+        if shared is None:
+            shared = self._known[key] = _Shared(mapping)
+        return shared
+
+
+class _Wire(msgspec.Struct, rename="camel", gc=False):
+    """A JSON object; a page makes some ten thousand, which the collector need not follow."""
+
+
+class Meta(_Wire):
+    """The part of metadata that every kind has."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: str | None = None
+    labels: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def created(self) -> float | None:
+        """The time of creation in Unix seconds."""
+        return self.creation_timestamp.timestamp() if self.creation_timestamp else None
+
+
+class _Requirement(_Wire):
+    key: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
+class _Term(_Wire):
+    match_expressions: list[_Requirement] | None = None
+    match_fields: list[_Requirement] | None = None
+
+
+class _Required(_Wire):
+    node_selector_terms: list[_Term] | None = None
+
+
+class _NodeAffinity(_Wire):
+    required_during_scheduling_ignored_during_execution: _Required | None = None
+
+
+class _Affinity(_Wire):
+    node_affinity: _NodeAffinity | None = None
+
+
+class _EnvVar(_Wire):
+    name: str = ""
+    value: str | None = None
+
+
+class _Container(_Wire):
+    name: str = ""
+    image: str | None = ""
+    env: list[_EnvVar] | None = None
+
+
+class _PodSpec(_Wire):
+    node_name: str | None = ""
+    host_network: bool | None = False
+    node_selector: dict[str, str] | None = None
+    affinity: _Affinity | None = None
+    containers: list[_Container] | None = None
+
+
+class _PodStatus(_Wire):
+    phase: str | None = ""
+    pod_ip: str | None = msgspec.field(name="podIP", default="")
+
+
+class PodObject(_Wire):
+    """An aws-node pod as the API has it."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _HostPodSpec(_Wire):
+    node_name: str | None = ""
+
+
+class HostPodObject(_Wire):
+    """A pod on the host's network, of which only the place matters."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _HostPodSpec = msgspec.field(default_factory=_HostPodSpec)
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _PodTemplate(_Wire):
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+
+
+class _DaemonSetSpec(_Wire):
+    template: _PodTemplate = msgspec.field(default_factory=_PodTemplate)
+
+
+class DaemonSetObject(_Wire):
+    """A DaemonSet, of which only where it runs matters."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _DaemonSetSpec = msgspec.field(default_factory=_DaemonSetSpec)
+
+
+class _NodeSpec(_Wire):
+    provider_id: str | None = msgspec.field(name="providerID", default="")
+
+
+class _Capacity(_Wire):
+    pods: str | int | None = None
+    pod_eni: str | int | None = msgspec.field(name="vpc.amazonaws.com/pod-eni", default=None)
+
+
+class _Address(_Wire):
+    type: str = ""
+    address: str = ""
+
+
+class _NodeStatus(_Wire):
+    capacity: _Capacity | None = None
+    addresses: list[_Address] | None = None
+
+
+class NodeObject(_Wire):
+    """A node as the API has it."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)
+    status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsNode:
+    """An aws-node pod that has not finished, and the region its image comes from."""
+
+    pod: Pod
+    image_region: str = ""
+
+
+_LABELS = msgspec.json.Decoder(dict[str, str] | None)
+
+
+def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
+    """Return a node with the labels that nodes like it share."""
+    own = _LABELS.decode(it.metadata.labels) or {}
+    hostname = own.pop(HOSTNAME_LABEL, None)
+    if hostname == it.metadata.name:
+        hostname = it.metadata.name
+    labels = share(own)
+    provider = _INSTANCE.fullmatch(it.spec.provider_id or "")
+    capacity = it.status.capacity or _Capacity()
+    node = Node(
+        name=it.metadata.name,
+        created=it.metadata.created,
+        instance_id=provider[2] if provider else "",
+        instance_type=_first(labels, _TYPES),
+        zone=_first(labels, _ZONES) or (sys.intern(provider[1]) if provider else ""),
+        region=_first(labels, _REGIONS),
+        nodegroup=nodegroup(labels),
+        max_pods=_whole(capacity.pods),
+        offers_pod_eni=(_whole(capacity.pod_eni) or 0) > 0,
+        addresses=tuple(a.address for a in it.status.addresses or () if a.type == "InternalIP"),
+    )
+    return LabelledNode(node, labels, hostname)
+
+
+def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    return next((labels[key] for key in keys if labels.get(key)), "")
+
+
+def _whole(quantity: str | int | None) -> int | None:
+    text = str(quantity)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def node_selector(it: DaemonSetObject) -> NodeSelector:
+    """Return where the DaemonSet's pods may run."""
+    spec = it.spec.template.spec
+    labels = tuple(sorted((spec.node_selector or {}).items()))
+    return NodeSelector(labels, _terms(spec.affinity))
+
+
+def _terms(affinity: _Affinity | None) -> tuple[Term, ...] | None:
+    node_affinity = affinity.node_affinity if affinity else None
+    required = (
+        node_affinity.required_during_scheduling_ignored_during_execution if node_affinity else None
+    )
+    if required is None:
+        return None
+    return tuple(
+        Term(_requirements(term.match_expressions), _requirements(term.match_fields))
+        for term in required.node_selector_terms or ()
+    )
+
+
+def _requirements(them: list[_Requirement] | None) -> tuple[Requirement, ...]:
+    return tuple(Requirement(it.key, it.operator, tuple(it.values or ())) for it in them or ())
+
+
+def aws_node(it: PodObject, share: Sharing) -> AwsNode | None:
+    """Return an aws-node pod, None for one that has finished."""
+    if it.status.phase in FINISHED:
+        return None
+    container = next((c for c in it.spec.containers or () if c.name == CONTAINER), _Container())
+    env = _settings(container.env or [])
+    image = container.image or ""
+    pod = Pod(
+        uid=it.metadata.uid,
+        name=it.metadata.name,
+        namespace=it.metadata.namespace,
+        node=it.spec.node_name or _intended_node(it.spec.affinity),
+        ip=it.status.pod_ip or "",
+        host_network=bool(it.spec.host_network),
+        pending=it.status.phase == "Pending" or not it.status.pod_ip,
+        terminating=it.metadata.deletion_timestamp is not None,
+        created=it.metadata.created or 0.0,
+        cni_version=sys.intern(_image_tag(image) or env.get("VPC_CNI_VERSION", "")),
+        env=share(env),
+    )
+    host = _ECR_HOST.match(image)
+    return AwsNode(pod, sys.intern(host[1]) if host else "")
+
+
+def _settings(env: list[_EnvVar]) -> dict[str, str]:
+    return {it.name: it.value for it in env if it.value and _is_setting(it.name)}
+
+
+@lru_cache(maxsize=256)
+def _is_setting(name: str) -> bool:
+    return _SETTING.fullmatch(name) is not None
+
+
+def _image_tag(image: str) -> str:
+    name, _, _ = image.partition("@")
+    return name.rpartition("/")[2].partition(":")[2]
+
+
+def _intended_node(affinity: _Affinity | None) -> str:
+    """Return the one node a DaemonSet's pod is made for, before the scheduler binds it."""
+    for term in _terms(affinity) or ():
+        for field in term.fields:
+            if field.key == "metadata.name" and field.operator == "In" and len(field.values) == 1:
+                return field.values[0]
+    return ""
+
+
+def host_pod(it: HostPodObject) -> str | None:
+    """Return the node whose addresses the pod shares, None for one that holds no place."""
+    if it.status.phase in FINISHED or not it.spec.node_name:
+        return None
+    return sys.intern(it.spec.node_name)

@@ -1,0 +1,186 @@
+"""The API server's JSON of nodes, DaemonSet and hostNetwork pods, and the values it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from exporter.core.model import Node
+from exporter.core.targets import LabelledNode, NodeSelector, Requirement, Term
+from exporter.inputs.kube.decoding import Sharing
+from exporter.inputs.kube.kinds import daemonset, host_network_pods, nodes
+from tests.inputs.fake_kube import Json
+from tests.inputs.kube_parts import decoded
+
+LABELS = {
+    "kubernetes.io/hostname": "n1",
+    "node.kubernetes.io/instance-type": "m5.large",
+    "topology.kubernetes.io/zone": "eu-west-1b",
+    "topology.kubernetes.io/region": "eu-west-1",
+    "eks.amazonaws.com/nodegroup": "blue",
+}
+
+
+def node(it: Mapping[str, object]) -> LabelledNode:
+    value = decoded(nodes(Sharing()), it)
+    assert isinstance(value, LabelledNode)
+    return value
+
+
+def test_a_node_has_what_discovery_needs() -> None:
+    found = node(
+        {
+            "metadata": {
+                "name": "n1",
+                "creationTimestamp": "2024-01-01T00:00:00Z",
+                "labels": LABELS,
+                "annotations": {"big": "x"},
+            },
+            "spec": {"providerID": "aws:///eu-west-1a/i-0abc"},
+            "status": {
+                "capacity": {"pods": "29", "vpc.amazonaws.com/pod-eni": "9"},
+                "addresses": [
+                    {"type": "InternalIP", "address": "10.0.0.1"},
+                    {"type": "ExternalIP", "address": "54.0.0.1"},
+                    {"type": "InternalIP", "address": "2001:db8::1"},
+                ],
+            },
+        }
+    )
+
+    assert found.node == Node(
+        name="n1",
+        created=1704067200.0,
+        instance_id="i-0abc",
+        instance_type="m5.large",
+        zone="eu-west-1b",
+        region="eu-west-1",
+        nodegroup="blue",
+        max_pods=29,
+        offers_pod_eni=True,
+        addresses=("10.0.0.1", "2001:db8::1"),
+    )
+    assert {key: found.label(key) for key in (*LABELS, "none")} == {**LABELS, "none": None}
+
+
+def test_a_node_that_says_next_to_nothing_has_only_its_name() -> None:
+    nothing = {"labels": None, "creationTimestamp": None}
+    null: Json = {"metadata": {"name": "n1", **nothing}, "spec": {}, "status": {"capacity": None}}
+
+    for it in ({"metadata": {"name": "n1"}}, null):
+        assert node(it) == LabelledNode(Node(name="n1", addresses=()))
+
+
+@pytest.mark.parametrize(
+    ("provider", "instance", "zone"),
+    [
+        pytest.param("aws:///eu-west-1a/i-0abc", "i-0abc", "eu-west-1a", id="EC2"),
+        pytest.param("aws:///eu-west-1a/0f/fargate-ip-10-0-0-1", "", "", id="Fargate"),
+        pytest.param("eks-hybrid:///eu-west-1/c/mi-0abc", "", "", id="hybrid"),
+        pytest.param("kind://docker/kind/n1", "", "", id="elsewhere"),
+        pytest.param(None, "", "", id="not yet"),
+    ],
+)
+def test_instance_and_zone_come_from_the_provider(
+    provider: str | None, instance: str, zone: str
+) -> None:
+    found = node({"metadata": {"name": "n1"}, "spec": {"providerID": provider}}).node
+
+    assert (found.instance_id, found.zone) == (instance, zone)
+
+
+def test_beta_labels_do_where_there_are_no_others() -> None:
+    labels = {
+        "beta.kubernetes.io/instance-type": "m5.large",
+        "failure-domain.beta.kubernetes.io/zone": "eu-west-1b",
+        "failure-domain.beta.kubernetes.io/region": "eu-west-1",
+    }
+    found = node({"metadata": {"name": "n1", "labels": labels}}).node
+
+    assert (found.instance_type, found.zone, found.region) == tuple(labels.values())
+
+
+@pytest.mark.parametrize(
+    ("capacity", "max_pods", "offers"),
+    [
+        pytest.param({"pods": "110"}, 110, False, id="text"),
+        pytest.param({"pods": 110}, 110, False, id="number"),
+        pytest.param({"pods": "1k"}, None, False, id="a unit"),
+        pytest.param({"pods": "-1"}, None, False, id="negative"),
+        pytest.param({"pods": "9" * 100}, None, False, id="absurd"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "0"}, None, False, id="no branch ENIs"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "1"}, None, True, id="branch ENIs"),
+    ],
+)
+def test_capacity_is_a_whole_number_or_not_known(
+    capacity: dict[str, object], max_pods: int | None, offers: bool
+) -> None:
+    found = node({"metadata": {"name": "n1"}, "status": {"capacity": capacity}}).node
+
+    assert (found.max_pods, found.offers_pod_eni) == (max_pods, offers)
+
+
+def test_nodes_share_their_labels_but_for_the_hostname() -> None:
+    kind = nodes(Sharing())
+    one, other = (
+        decoded(kind, {"metadata": {"name": n, "labels": {**LABELS, "kubernetes.io/hostname": n}}})
+        for n in ("n1", "n2")
+    )
+
+    assert isinstance(one, LabelledNode)
+    assert isinstance(other, LabelledNode)
+    assert one.labels is other.labels
+    assert (one.hostname, other.hostname) == ("n1", "n2")
+
+
+def test_the_daemonset_says_where_it_runs() -> None:
+    exists = {"key": "a", "operator": "Exists"}
+    terms = [{"matchExpressions": [exists], "matchFields": None}, {}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    spec = {"nodeSelector": {"b": "2", "a": "1"}, "affinity": {"nodeAffinity": required}}
+
+    found = decoded(daemonset("kube-system"), {"spec": {"template": {"spec": spec}}})
+
+    assert found == NodeSelector(
+        (("a", "1"), ("b", "2")), (Term((Requirement("a", "Exists"),)), Term())
+    )
+
+
+@pytest.mark.parametrize(
+    ("affinity", "terms"),
+    [
+        pytest.param(None, None, id="none"),
+        pytest.param({"podAffinity": {}}, None, id="of pods only"),
+        pytest.param({"nodeAffinity": {}}, None, id="preferred only"),
+        pytest.param(
+            {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}},
+            (),
+            id="required without terms",
+        ),
+    ],
+)
+def test_an_affinity_that_requires_nothing_selects_every_node(
+    affinity: object, terms: tuple[Term, ...] | None
+) -> None:
+    it: Json = {"spec": {"template": {"spec": {"affinity": affinity}}}}
+
+    assert decoded(daemonset("kube-system"), it) == NodeSelector((), terms)
+
+
+@pytest.mark.parametrize(
+    ("spec", "phase", "node"),
+    [
+        pytest.param({"nodeName": "n1"}, "Running", "n1", id="running"),
+        pytest.param({"nodeName": "n1"}, "Pending", "n1", id="starting"),
+        pytest.param({}, "Pending", None, id="not placed"),
+        pytest.param({"nodeName": "n1"}, "Succeeded", None, id="finished"),
+        pytest.param({"nodeName": "n1"}, "Failed", None, id="failed"),
+    ],
+)
+def test_a_pod_on_the_hosts_network_counts_where_it_is(
+    spec: dict[str, object], phase: str, node: str | None
+) -> None:
+    it: Json = {"metadata": {"name": "x"}, "spec": spec, "status": {"phase": phase}}
+
+    assert decoded(host_network_pods(), it) == node
