@@ -1,0 +1,1 @@
+"""Doors out: what a report looks like to Prometheus and to people."""

@@ -1,0 +1,160 @@
+"""What a scrape of the exporter says, drawn for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+Labels = Mapping[str, str]
+
+_BAR_WIDTH = 24
+_SHOWN_NODES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The samples of one scrape by name."""
+
+    samples: Mapping[str, tuple[tuple[Labels, float], ...]]
+
+    @classmethod
+    def parse(cls, text: str) -> Figures:
+        """Return the samples of a page in text format."""
+        found: dict[str, list[tuple[Labels, float]]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return cls({name: tuple(samples) for name, samples in found.items()})
+
+    def all(self, name: str) -> tuple[tuple[Labels, float], ...]:
+        """Return every sample of a metric."""
+        return self.samples.get(name, ())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the first sample that has these labels, None where there is none."""
+        for found, value in self.all(name):
+            if labels.items() <= found.items():
+                return value
+        return None
+
+    def sum(self, name: str) -> float:
+        """Return the sum over all samples of a metric."""
+        return sum(value for _, value in self.all(name))
+
+
+def screen(figures: Figures, url: str) -> RenderableType:
+    """Return the whole picture: the cluster, its zones and groups, and what is missing."""
+    name = next((labels["cluster"] for labels, _ in figures.all("vpc_cni_cluster_info")), "")
+    parts: list[RenderableType] = [
+        _headline(figures),
+        _usages(figures, "zone"),
+        _usages(figures, "nodegroup"),
+        _counters(figures),
+    ]
+    if figures.value("vpc_cni_cluster_nodes", state="unread"):
+        parts.append(_unread(figures))
+    parts.append(_sources(figures))
+    return Panel(Group(*parts), title=f"pod IP addresses of {name or 'the cluster'}", subtitle=url)
+
+
+def waiting(url: str, seconds: float) -> RenderableType:
+    """Return what is shown until there are figures."""
+    return Panel(f"waiting for the first report ({seconds:.0f} s)", subtitle=url)
+
+
+def _headline(figures: Figures) -> RenderableType:
+    table = Table.grid(padding=(0, 4))
+    read = figures.value("vpc_cni_cluster_nodes", state="read") or 0.0
+    unread = figures.value("vpc_cni_cluster_nodes", state="unread") or 0.0
+    coverage = Text(f"{read:,.0f} of {read + unread:,.0f}", style="bold red" if unread else "bold")
+    shown = (
+        ("nodes read", coverage),
+        ("assigned", _figure(figures.value("vpc_cni_cluster_ip_addresses", state="assigned"))),
+        ("warm", _figure(figures.value("vpc_cni_cluster_ip_addresses", state="warm"))),
+        ("capacity", _figure(figures.value("vpc_cni_cluster_ip_capacity"))),
+        ("ENIs", _figure(figures.value("vpc_cni_cluster_enis"))),
+        ("/28 prefixes", _figure(figures.value("vpc_cni_cluster_delegated_prefixes"))),
+    )
+    table.add_row(*(value for _, value in shown))
+    table.add_row(*(Text(title, style="dim") for title, _ in shown))
+    return table
+
+
+def _figure(value: float | None) -> Text:
+    return Text("–" if value is None else f"{value:,.0f}", style="bold")
+
+
+def _usages(figures: Figures, scope: str) -> RenderableType:
+    prefix = f"vpc_cni_{scope}"
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("\n" + {"nodegroup": "node group"}.get(scope, scope), min_width=14)
+    for title in ("nodes", "assigned", "warm", "capacity"):
+        table.add_column("\n" + title, justify="right")
+    legend = Text.assemble("\n", ("■", "blue"), " assigned ", ("■", "yellow"), " warm")
+    table.add_column(legend)
+    names = dict.fromkeys(labels[scope] for labels, _ in figures.all(f"{prefix}_nodes"))
+    for name in names:
+        where = {scope: name}
+        read = figures.value(f"{prefix}_nodes", **where, state="read") or 0.0
+        unread = figures.value(f"{prefix}_nodes", **where, state="unread") or 0.0
+        assigned = figures.value(f"{prefix}_ip_addresses", **where, state="assigned")
+        warm = figures.value(f"{prefix}_ip_addresses", **where, state="warm")
+        capacity = figures.value(f"{prefix}_ip_capacity", **where)
+        nodes = Text(f"{read:,.0f}/{read + unread:,.0f}", style="red" if unread else "")
+        row = (nodes, _figure(assigned), _figure(warm), _figure(capacity))
+        table.add_row(Text(name), *row, bar(assigned, warm, capacity))
+    return table
+
+
+def bar(assigned: float | None, warm: float | None, capacity: float | None) -> Text:
+    """Return a bar of fixed width: assigned, warm, and what is not attached."""
+    if assigned is None or warm is None or not capacity:
+        return Text("")
+    used = min(round(_BAR_WIDTH * assigned / capacity), _BAR_WIDTH)
+    held = min(round(_BAR_WIDTH * (assigned + warm) / capacity), _BAR_WIDTH)
+    rest = _BAR_WIDTH - held
+    return Text.assemble(
+        ("█" * used, "blue"), ("█" * (held - used), "yellow"), ("░" * rest, "bright_black")
+    )
+
+
+def _counters(figures: Figures) -> RenderableType:
+    total = "vpc_cni_cluster_{}_total".format
+    failures = figures.sum(total("ip_assignment_failures"))
+    return Text.assemble(
+        "\nsince the exporter started: ",
+        f"{figures.sum(total('add_requests')):,.0f} pods set up, ",
+        (f"{failures:,.0f} without an address", "red" if failures else ""),
+        f", {figures.sum(total('aws_api_requests')):,.0f} EC2 calls, ",
+        f"{figures.sum(total('aws_api_errors')):,.0f} refused",
+    )
+
+
+def _unread(figures: Figures) -> RenderableType:
+    reasons = _joined(
+        f"{labels['reason']} {value:.0f}"
+        for labels, value in figures.all("vpc_cni_cluster_unread_nodes")
+        if value
+    )
+    names = [labels["node"] for labels, value in figures.all("vpc_cni_node_read") if not value]
+    more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
+    shown = _joined(name.split(".")[0] for name in names[:_SHOWN_NODES])
+    return Text.assemble(("\nnot read: ", "red"), f"{reasons}\n", (shown + more, "dim"))
+
+
+def _sources(figures: Figures) -> RenderableType:
+    text = Text("\nsources: ")
+    for labels, up in figures.all("vpc_cni_exporter_source_up"):
+        text.append(labels["source"], style="green" if up else "bold red")
+        text.append("  " if up else " (down)  ")
+    return text
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(words)

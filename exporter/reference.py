@@ -1,0 +1,79 @@
+"""docs/METRICS.md and docs/SETTINGS.md, written from the tables they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporter.core.catalog import EXPORTER_METRICS, LEGACY_TABLE, METRICS, PREFIX
+from exporter.settings import ACCEPTED, ALIASES, CONFIG_VARIABLE, FIELDS, flag, variable
+
+_GENERATED = "<!-- Written by `make docs`; do not edit. -->\n\n"
+
+
+def metrics_page() -> str:
+    """Return docs/METRICS.md."""
+    lines = [
+        _GENERATED,
+        "# Metrics\n\n",
+        f"Every metric that is published, beside `process_*` and `python_*`. The prefix is "
+        f"`{PREFIX}_`. What is not known has no sample. Counters count from the start of the "
+        "exporter; their labels are closed lists, and every child is there from the first report.\n"
+        "\nA family is withdrawn after three intervals without news from its source; "
+        "the exporter's own stay.\n",
+    ]
+    own, legacy = {m.name for m in EXPORTER_METRICS}, {m.name for m in LEGACY_TABLE.metrics}
+    sections = {
+        "Cluster, zones, node groups and nodes": {m.name for m in METRICS} - own - legacy,
+        "The exporter itself": own,
+        "Only with `legacy_metrics`": legacy,
+    }
+    for title, names in sections.items():
+        lines.append(
+            f"\n## {title}\n\n| name | type | labels | meaning |\n| --- | --- | --- | --- |\n"
+        )
+        lines += [
+            f"| `{m.name}` | {m.kind.value} | {', '.join(f'`{label}`' for label in m.labels)} "
+            f"| {m.help} |\n"
+            for m in METRICS
+            if m.name in names
+        ]
+    return "".join(lines)
+
+
+def settings_page() -> str:
+    """Return docs/SETTINGS.md."""
+    lines = [
+        _GENERATED,
+        "# Settings\n\n",
+        "A flag overrides the environment, the environment the file, the file the default; an "
+        f"empty variable is unset. `{CONFIG_VARIABLE}` names a YAML file whose keys are the names "
+        "below. Durations are seconds, lists are comma-separated, booleans are yes, no, true, "
+        "false, 1 or 0. Wrong values are all told at once, and the exit status is 2.\n\n",
+        "| name | variable | flag | default | meaning |\n| --- | --- | --- | --- | --- |\n",
+    ]
+    lines += [
+        f"| `{name}` | `{variable(name)}` | `{flag(name)}` | {_default(field.default)} "
+        f"| {field.description} |\n"
+        for name, field in FIELDS.items()
+    ]
+    lines.append(
+        "\n## Variables of cni-metrics-helper\n\nIts manifest works unchanged. Our own names win "
+        "over these.\n\n| variable | stands for |\n| --- | --- |\n"
+    )
+    lines += [f"| `{alias}` | `{name}` |\n" for alias, name in ALIASES.items()]
+    lines += [f"| `{name}` | accepted: {remark} |\n" for name, remark in ACCEPTED.items()]
+    return "".join(lines)
+
+
+def _default(value: object) -> str:
+    if value in ("", ()):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def write(folder: Path) -> None:
+    """Write the generated pages into a folder."""
+    (folder / "METRICS.md").write_text(metrics_page(), encoding="utf-8")
+    (folder / "SETTINGS.md").write_text(settings_page(), encoding="utf-8")

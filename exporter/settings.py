@@ -1,0 +1,266 @@
+"""Flags, environment and file into one validated value; each setting is declared once, below.
+
+Flag over environment over file over default. Everything that is wrong is told at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+PREFIX = "EXPORTER_"
+CONFIG_VARIABLE = "EXPORTER_CONFIG"
+
+# What cni-metrics-helper reads (reference 6.1): its name, ours, and how its values translate.
+_LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error"}
+ALIASES: Mapping[str, str] = {
+    "AWS_CLUSTER_ID": "cluster_name",
+    "METRIC_UPDATE_INTERVAL": "interval",
+    "AWS_VPC_K8S_CNI_LOGLEVEL": "log_level",
+    "AWS_REGION": "region",
+}
+# Accepted so that its manifest works unchanged, without a setting of ours behind them.
+ACCEPTED: Mapping[str, str] = {
+    "USE_PROMETHEUS": "/metrics is always served",
+    "USE_CLOUDWATCH": "this version does not publish to CloudWatch",
+}
+# AWS_REGION says nothing: IRSA and Pod Identity set it in every pod.
+_INCUMBENT_MARKS = {*ALIASES, *ACCEPTED} - {"AWS_REGION"}
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` says all that is wrong with them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _boolean(value: object) -> object:
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if isinstance(value, str):
+        if value.lower() not in words:
+            raise ValueError("must be one of yes, no, true, false, 1, 0")
+        return words[value.lower()]
+    return value
+
+
+def _number(value: object) -> object:
+    """YAML's yes and no are no numbers, whatever Python makes of them."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _list(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _address(value: object) -> object:
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("an IPv6 host stands in brackets, such as [::1]:61681")
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Address = Annotated[str, BeforeValidator(_address)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+Port = Annotated[Count, Field(le=65535)]
+
+
+class Settings(BaseModel):
+    """Every setting: default, type and what it does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen_address: Address = Field(
+        ":61681",
+        description="Where /metrics, /healthz, /readyz and the page are served, as HOST:PORT; "
+        "without a host on all addresses.",
+    )
+    cluster_name: str = Field(
+        "",
+        description="The cluster's name in what is published. Empty: CLUSTER_NAME of the aws-node "
+        "pods.",
+    )
+    region: str = Field(
+        "",
+        description="The cluster's AWS region. Empty: the nodes' label "
+        "topology.kubernetes.io/region, else the region of aws-node's image registry.",
+    )
+    namespace: str = Field(
+        "kube-system", min_length=1, description="The namespace that aws-node runs in."
+    )
+    kubeconfig: str = Field(
+        "",
+        description="A kubeconfig file. Empty: KUBECONFIG, else the pod's service account, else "
+        "~/.kube/config.",
+    )
+    interval: Seconds = Field(30.0, description="Seconds between two readings of the nodes.")
+    scrape_timeout: Seconds = Field(
+        5.0, description="Seconds after which a node that has not answered is unread."
+    )
+    scrape_concurrency: Count = Field(
+        200, description="Nodes that are read at once; a silent node gives up its place."
+    )
+    scrape_via: Literal["direct", "apiserver"] = Field(
+        "direct",
+        description="How nodes are read: `direct`, to port 61678 of the node, or `apiserver`, "
+        "through the API server's pod proxy (needs pods/proxy). With nothing but "
+        "cni-metrics-helper's variables set, apiserver.",
+    )
+    ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
+    allow_loopback_targets: Boolean = Field(
+        False, description="Read pods on loopback addresses, for demonstrations and tests."
+    )
+    metrics_allow: Names = Field(
+        (),
+        description="Names of metrics to publish, with * and ?. Empty: all. The exporter's own "
+        "metrics always stay.",
+    )
+    metrics_deny: Names = Field(
+        (), description="Names of metrics not to publish, with * and ?; overrules metrics_allow."
+    )
+    node_metrics: Literal["all", "problems", "none"] = Field(
+        "all",
+        description="Which nodes have series of their own: all, only those that were not read or "
+        "have nothing left to give (problems), or none.",
+    )
+    legacy_metrics: Boolean = Field(
+        False,
+        description="Also publish cni-metrics-helper's six awscni_* gauges. ipamd uses the same "
+        "names: where both are scraped, sums count twice.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged."
+    )
+
+
+FIELDS: Mapping[str, FieldInfo] = Settings.model_fields
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """Return the command line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, where each that is not a default came from, and what should be said about them."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: object, origin: str) -> None:
+        self.values[name], self.origins[name] = value, origin
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Return the settings, or raise `SettingsError` with everything that is wrong."""
+    found = _Gathered()
+    environ = {name: value for name, value in environ.items() if value.strip()}
+    _from_file(environ.get(CONFIG_VARIABLE), found)
+    own = bool(found.values)
+    own |= _from_environment(environ, found)
+    for name, value in flags.items():
+        found.put(name, value, flag(name))
+    _as_the_incumbent(environ, own or bool(flags), found)
+    try:
+        settings = Settings(**found.values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        found.problems += [_problem(item, found.origins) for item in error.errors()]
+    if found.problems:
+        raise SettingsError(found.problems)
+    return Loaded(settings, found.origins, tuple(found.warnings))
+
+
+def _from_file(path: str | None, found: _Gathered) -> None:
+    if path is None:
+        return
+    try:
+        with open(path, encoding="utf-8") as file:
+            content: object = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found.problems.append(f"{CONFIG_VARIABLE}: {path} cannot be read: {error}")
+        return
+    if content is None:
+        return
+    if not isinstance(content, dict):
+        found.problems.append(f"{CONFIG_VARIABLE}: {path} must hold a mapping of settings")
+        return
+    for name, value in content.items():
+        if name in FIELDS:
+            found.put(name, value, f"{path}: {name}")
+        else:
+            found.problems.append(f"{path}: {name} is no setting")
+
+
+def _from_environment(environ: Mapping[str, str], found: _Gathered) -> bool:
+    """Take the variables, the canonical over the alias; return whether there was one of ours."""
+    own = False
+    for alias, name in ALIASES.items():
+        if alias in environ:
+            value = environ[alias].strip()
+            if name == "log_level":
+                value = _LEVELS.get(value.lower(), "debug")  # as the incumbent treats the unknown
+            found.put(name, value, alias)
+    for given, value in environ.items():
+        name = given.removeprefix(PREFIX).lower()
+        if not given.startswith(PREFIX) or given == CONFIG_VARIABLE:
+            continue
+        if name in FIELDS and given == variable(name):
+            own = True
+            found.put(name, value.strip(), given)
+        else:
+            found.warnings.append(f"{given} is no setting and is ignored")
+    return own
+
+
+def _as_the_incumbent(environ: Mapping[str, str], own: bool, found: _Gathered) -> None:
+    """With the incumbent's variables alone, read as it does: through the API server."""
+    for name, remark in ACCEPTED.items():
+        if name in environ:
+            found.warnings.append(f"{name} is accepted: {remark}")
+    if own or not _INCUMBENT_MARKS & environ.keys():
+        return
+    found.put("scrape_via", "apiserver", "cni-metrics-helper's variables")
+    found.warnings.append(
+        "only cni-metrics-helper's variables are set, so nodes are read through the API server as "
+        "it does; with EXPORTER_SCRAPE_VIA=direct and RBAC for nodes and daemonsets the exporter "
+        "reads faster, and knows zones, node groups and nodes without a pod"
+    )
+
+
+def _problem(error: Any, origins: Mapping[str, str]) -> str:
+    name = str(error["loc"][0])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = repr(error["input"])
+    shown = given if len(given) <= 80 else given[:77] + "..."
+    return f"{origins.get(name, name)}: {shown} is not usable: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as openmetrics_families,
+)
+from prometheus_client.parser import text_string_to_metric_families as text_families
+
+from exporter.core.catalog import EXPORTER_METRICS, METRICS
+from exporter.core.counters import (
+    ADD_REQUESTS,
+    ASSIGNMENT_FAILURES,
+    AWS_API_ERRORS,
+    AWS_API_MILLISECONDS,
+    AWS_API_TIMED_CALLS,
+    DEL_REQUESTS,
+    Series,
+)
+from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.model import Identity, Outcome, Reason
+from exporter.core.report import Memory, Report, step
+from exporter.outputs.prometheus import (
+    Format,
+    NodeMetrics,
+    Selection,
+    Sheet,
+    draw,
+    finish,
+    own_lines,
+    process_registry,
+)
+from tests.builders import NOW, node, pod, read, reading, report, snapshot, target, unread
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.prom"
+ALL = Selection()
+HEALTH = Health("1.2.3")
+NO_PROCESS = CollectorRegistry()
+
+forms = pytest.mark.parametrize("form", [pytest.param(it, id=it.name.lower()) for it in Format])
+
+
+def sheet(shown: Report | None, selection: Selection = ALL) -> Sheet:
+    return Sheet() if shown is None else draw(selection.tables(), shown, {})
+
+
+def page(
+    drawn: Sheet,
+    form: Format = Format.TEXT,
+    *,
+    health: Health = HEALTH,
+    registry: CollectorRegistry = NO_PROCESS,
+) -> str:
+    own = own_lines(health, registry, form)
+    return finish(drawn.block(form), own, form, gzipped=False).decode()
+
+
+Parser = Callable[[str], Iterable[Metric]]
+PARSERS: dict[Format, Parser] = {
+    Format.TEXT: text_families,
+    Format.OPENMETRICS: openmetrics_families,
+}
+
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(text: str, form: Format = Format.TEXT) -> Samples:
+    """A page as the Prometheus client's own parser of that format understands it."""
+    found: Samples = {}
+    for family in PARSERS[form](text):
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def names(text: str) -> list[str]:
+    """The names of a text page's families, in order."""
+    return re.findall(r"(?m)^# TYPE (\S+) ", text)
+
+
+def golden() -> tuple[Report, Health]:
+    """Three nodes of two zones, one of them silent, over two polls of which the first is a base."""
+    failures, adds = Series(ASSIGNMENT_FAILURES, ()), Series(ADD_REQUESTS, ())
+    subnet_full = Series(
+        AWS_API_ERRORS, ("CreateNetworkInterface", "InsufficientFreeAddressesInSubnet")
+    )
+    secondary = target(
+        node("ip-10-0-0-1", instance_id="i-01", zone="eu-west-1a", nodegroup="blue"),
+        pod("one", cni_version="v1.19.2"),
+        3,
+    )
+    prefixes = target(
+        node("ip-10-0-0-2", instance_id="i-02", zone="eu-west-1b", nodegroup="", max_pods=110),
+        pod("two", cni_version="v1.23.1", env={"ENABLE_PREFIX_DELEGATION": "true"}),
+    )
+    silent = target(
+        node("ip-10-0-0-3", instance_id="i-03", zone="eu-west-1b", nodegroup="blue"),
+        pod("three", cni_version="v1.19.2"),
+    )
+    identity = Identity("prod", "eu-west-1", "vpc-1", "1.33")
+    memory, _ = step(
+        Memory(),
+        snapshot(
+            read(secondary, reading(said={adds: 100, failures: 2})),
+            read(prefixes, reading(said={adds: 50})),
+        ),
+    )
+    said = {
+        adds: 112,
+        failures: 5,
+        Series(DEL_REQUESTS, ("PodDeleted",)): 4,
+        subnet_full: 3,
+        Series(AWS_API_MILLISECONDS, ("CreateNetworkInterface",)): 1_234,
+        Series(AWS_API_TIMED_CALLS, ("CreateNetworkInterface",)): 3,
+    }
+    second = snapshot(
+        read(secondary, reading(time=NOW + 30, assigned=18, attached=18, said=said)),
+        read(
+            prefixes,
+            reading(
+                time=NOW + 30,
+                assigned=20,
+                attached=48,
+                enis=1,
+                eni_max=4,
+                ip_max=960,
+                prefixes=3,
+                said={adds: 51},
+            ),
+        ),
+        unread(silent, Reason.TIMEOUT),
+        time=NOW + 30,
+        identity=identity,
+    )
+    up = SourceHealth(up=True, last_success=NOW + 30.25, cycle_seconds=0.25, reason="")
+    health = HEALTH.with_failures(second.outcomes).with_source(Source.IPAMD, up)
+    return step(memory, second)[1], health
+
+
+def test_a_page_is_word_for_word_the_reviewed_one() -> None:
+    shown, health = golden()
+    assert page(sheet(shown), health=health) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_openmetrics_differs_only_in_the_names_of_counters_and_in_its_end() -> None:
+    shown, health = golden()
+    text = page(sheet(shown), health=health)
+    wanted = re.sub(r"(?m)^(# (?:HELP|TYPE) \S+)_total ", r"\1 ", text) + "# EOF\n"
+    assert page(sheet(shown), Format.OPENMETRICS, health=health) == wanted
+
+
+@forms
+def test_the_parser_of_prometheus_reads_the_same_samples_in_both_formats(form: Format) -> None:
+    shown, health = golden()
+    found = samples(page(sheet(shown), form, health=health), form)
+    assert found == samples(GOLDEN.read_text(encoding="utf-8"))
+    labels = frozenset({"node": "ip-10-0-0-2", "state": "warm"}.items())
+    assert found["vpc_cni_node_ip_addresses", labels] == 28
+
+
+@forms
+def test_a_page_with_the_process_figures_is_legal_too(form: Format) -> None:
+    shown, health = golden()
+    text = page(sheet(shown), form, health=health, registry=process_registry())
+    collected = "python_gc_objects_collected_total", frozenset({("generation", "0")})
+    assert collected in samples(text, form)
+    assert text.count("# EOF\n") == (form is Format.OPENMETRICS)
+
+
+def test_families_stand_together_and_carry_help_and_type() -> None:
+    text = page(sheet(report(read(), unread("node-2"))), registry=process_registry())
+    described: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            described.append(line.split(" ", 3)[2])
+        elif line.startswith("# TYPE "):
+            assert line.split(" ")[2] == described[-1]
+        else:
+            name = re.split(r"[{ ]", line)[0]
+            assert re.sub("_(sum|count)$", "", name) == described[-1]
+    assert len(set(described)) == len(described)
+
+
+def test_nothing_is_published_that_is_not_catalogued_but_the_process_figures() -> None:
+    everything = Selection(legacy=True)
+    text = page(sheet(report(read()), everything), registry=process_registry())
+    own = {name for name in names(text) if name.startswith(("process_", "python_"))}
+    assert set(names(text)) - own <= {metric.name for metric in METRICS}
+    assert {"process_resident_memory_bytes", "python_info"} <= own
+
+
+def test_everything_that_is_catalogued_is_published_where_all_is_known() -> None:
+    shown, health = golden()
+    assert set(names(page(sheet(shown, Selection(legacy=True)), health=health))) == {
+        metric.name for metric in METRICS
+    }
+
+
+def test_without_a_report_only_the_exporters_own_metrics_stay() -> None:
+    shown, health = golden()
+    assert names(page(sheet(None), health=health)) == [metric.name for metric in EXPORTER_METRICS]
+    assert page(sheet(shown), health=health).endswith(page(sheet(None), health=health))
+
+
+def test_a_family_without_a_sample_is_not_mentioned() -> None:
+    assert "vpc_cni_cluster_ip_capacity" not in page(sheet(report(unread())))
+    assert "vpc_cni_zone" not in page(sheet(report(read(), nodes_known=False)))
+
+
+class TestSelection:
+    def names(self, selection: Selection) -> set[str]:
+        shown, health = golden()
+        own = {metric.name for metric in EXPORTER_METRICS}
+        found = set(names(page(sheet(shown, selection), health=health)))
+        assert own <= found
+        return found - own
+
+    def test_of_nothing_in_particular_is_everything_but_the_incumbents(self) -> None:
+        own = {metric.name for metric in EXPORTER_METRICS}
+        wanted = {it.name for it in METRICS if not it.name.startswith("awscni_")}
+        assert self.names(ALL) == wanted - own
+
+    @pytest.mark.parametrize(
+        ("selection", "wanted"),
+        [
+            pytest.param(
+                Selection(allow=("vpc_cni_cluster_enis", "vpc_cni_*_ip_capacity")),
+                {
+                    "vpc_cni_cluster_enis",
+                    "vpc_cni_cluster_ip_capacity",
+                    "vpc_cni_zone_ip_capacity",
+                    "vpc_cni_nodegroup_ip_capacity",
+                    "vpc_cni_node_ip_capacity",
+                },
+                id="names and patterns",
+            ),
+            pytest.param(
+                Selection(allow=("*_ip_capacity",), deny=("vpc_cni_node*",)),
+                {"vpc_cni_cluster_ip_capacity", "vpc_cni_zone_ip_capacity"},
+                id="deny overrules allow",
+            ),
+            pytest.param(
+                Selection(allow=("vpc_cni_????_enis",)),
+                {"vpc_cni_zone_enis", "vpc_cni_node_enis"},
+                id="a question mark is one character",
+            ),
+            pytest.param(
+                Selection(allow=("vpc_cni_zone_enis", "vpc_cni_node_enis"), nodes=NodeMetrics.NONE),
+                {"vpc_cni_zone_enis"},
+                id="no nodes",
+            ),
+            pytest.param(
+                Selection(allow=("awscni_eni_*",), legacy=True),
+                {"awscni_eni_allocated", "awscni_eni_max"},
+                id="the incumbent's names",
+            ),
+            pytest.param(Selection(allow=("awscni_eni_*",)), set(), id="unless not asked for"),
+            pytest.param(Selection(deny=("*",)), set(), id="nothing"),
+        ],
+    )
+    def test_by_name(self, selection: Selection, wanted: set[str]) -> None:
+        assert self.names(selection) == wanted
+
+    @pytest.mark.parametrize(
+        ("nodes", "told"),
+        [
+            pytest.param(NodeMetrics.ALL, ["node-1", "node-2", "node-3"], id="all"),
+            pytest.param(NodeMetrics.PROBLEMS, ["node-2", "node-3"], id="problems"),
+            pytest.param(NodeMetrics.NONE, [], id="none"),
+        ],
+    )
+    def test_by_node(self, nodes: NodeMetrics, told: list[str]) -> None:
+        full = read("node-3", reading(assigned=18, attached=18))
+        shown = report(read("node-1"), unread("node-2"), full)
+        text = page(sheet(shown, Selection(nodes=nodes)))
+        assert re.findall(r'(?m)^vpc_cni_node_read\{node="(.*?)"}', text) == told
+        assert 'vpc_cni_cluster_nodes{state="read"} 2\n' in text
+
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+hostile = st.sampled_from(("\\", '"', "\n", "\\n", 'a"b\\c\nd', "}", ",", "=", "# EOF", " ", "\r"))
+
+
+@forms
+@given(
+    names=st.lists(any_text | hostile, min_size=1, max_size=3, unique=True),
+    cluster=any_text | hostile,
+)
+def test_label_values_come_back_as_they_were(form: Format, names: list[str], cluster: str) -> None:
+    outcomes = [unread(target(node(it, zone=it, nodegroup=it)), Reason.NO_POD) for it in names]
+    shown = report(*outcomes, identity=Identity(cluster=cluster))
+    allowed = Selection(allow=("vpc_cni_node_info", "vpc_cni_cluster_info"))
+    found = samples(page(sheet(shown, allowed), form), form)
+    labels = [dict(it) for name, it in found if name == "vpc_cni_node_info"]
+    assert [(it["node"], it["zone"], it["nodegroup"]) for it in labels] == [
+        (it, it or "none", it or "none") for it in names
+    ]
+    (of_cluster,) = (dict(it) for name, it in found if name == "vpc_cni_cluster_info")
+    assert of_cluster["cluster"] == cluster
+
+
+def told(value: float, form: Format = Format.TEXT) -> str:
+    """How a value is written."""
+    up = SourceHealth(up=True, last_success=value)
+    text = own_lines(HEALTH.with_source(Source.IPAMD, up), NO_PROCESS, form).decode()
+    (found,) = re.findall(r"(?m)^vpc_cni_exporter_last_success_timestamp_seconds\S+ (.*)$", text)
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(0.0, "0", id="zero"),
+        pytest.param(-0.0, "0", id="minus zero"),
+        pytest.param(1_787_200_000.0, "1787200000", id="whole"),
+        pytest.param(0.25, "0.25", id="fraction"),
+        pytest.param(1e-9, "1e-09", id="small"),
+        pytest.param(-1.5, "-1.5", id="negative"),
+        pytest.param(2.0**53 - 1, "9007199254740991", id="the largest that counts one by one"),
+        pytest.param(2.0**53, "9007199254740992.0", id="the first that does not"),
+        pytest.param(1e300, "1e+300", id="large"),
+        pytest.param(math.inf, "+Inf", id="infinite"),
+        pytest.param(-math.inf, "-Inf", id="minus infinite"),
+        pytest.param(math.nan, "NaN", id="not a number"),
+    ],
+)
+def test_values_are_written_as_prometheus_reads_them(value: float, text: str) -> None:
+    assert told(value) == text
+
+
+@forms
+@given(st.floats())
+def test_values_lose_nothing(form: Format, value: float) -> None:
+    back = float(told(value, form))
+    assert back == value or (math.isnan(back) and math.isnan(value))
+
+
+@given(st.integers(0, 2**63))
+def test_large_sums_are_written_to_the_last_digit(assigned: int) -> None:
+    shown = report(read(what=reading(assigned=assigned, attached=2**64)))
+    assert f'\nvpc_cni_cluster_ip_addresses{{state="assigned"}} {assigned}\n' in page(sheet(shown))
+
+
+MANY = tuple(read(f"node-{i}", reading(assigned=i % 18)) for i in range(300))
+
+
+@forms
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(None, id="nothing but the exporter's own"),
+        pytest.param(report(), id="an empty cluster"),
+        pytest.param(report(*MANY), id="hundreds of nodes"),
+    ],
+)
+def test_a_gzipped_page_is_one_whole_member_that_holds_the_plain_page(
+    form: Format, shown: Report | None
+) -> None:
+    block, own = sheet(shown).block(form), own_lines(HEALTH, NO_PROCESS, form)
+    plain = finish(block, own, form, gzipped=False)
+    zipped = finish(block, own, form, gzipped=True)
+    inflater = zlib.decompressobj(wbits=31)
+    assert inflater.decompress(zipped) == plain
+    assert (inflater.eof, inflater.unused_data) == (True, b"")
+    assert gzip.decompress(zipped) == plain
+
+
+def test_gzip_makes_a_page_of_many_nodes_a_tenth() -> None:
+    block = sheet(report(*MANY)).block(Format.TEXT)
+    zipped = finish(block, b"", Format.TEXT, gzipped=True)
+    assert len(zipped) < len(block.plain) / 10
+
+
+node_outcomes = st.lists(
+    st.builds(
+        lambda assigned, version: read(
+            target(node(), pod(cni_version=version)), reading(assigned=assigned)
+        ),
+        st.integers(0, 2),
+        st.sampled_from(("v1", "v2")),
+    )
+    | st.builds(unread, reason=st.sampled_from((Reason.TIMEOUT, Reason.NO_POD))),
+    min_size=0,
+    max_size=3,
+)
+
+
+def renamed(outcomes: list[Outcome]) -> list[Outcome]:
+    """One node each, by their places in the list."""
+    return [
+        replace(it, target=replace(it.target, node=node(f"node-{i}")))
+        for i, it in enumerate(outcomes)
+    ]
+
+
+@settings(max_examples=40)
+@given(st.lists(node_outcomes, min_size=2, max_size=4))
+def test_a_page_drawn_on_the_one_before_equals_one_drawn_afresh(
+    snapshots: list[list[Outcome]],
+) -> None:
+    before = Sheet()
+    for outcomes in snapshots:
+        shown = report(*renamed(outcomes))
+        before = draw(ALL.tables(), shown, before.cache)
+        assert before.families == draw(ALL.tables(), shown, {}).families
+
+
+def test_the_content_types_are_those_that_prometheus_knows() -> None:
+    assert [it.value for it in Format] == [
+        "text/plain; version=0.0.4; charset=utf-8",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    ]
