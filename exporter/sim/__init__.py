@@ -1,0 +1,8 @@
+"""A simulated EKS cluster on loopback: Kubernetes API, aws-node pods, faults, and its own books.
+
+The real exporter is run against it in tests, demo and benchmarks; it shares no code with it.
+"""
+
+from exporter.sim.simulation import Options, Simulation
+
+__all__ = ["Options", "Simulation"]

@@ -1,0 +1,126 @@
+"""Runs a simulation as a process: prints one JSON line that says where it is, and then serves.
+
+It stops at SIGTERM or SIGINT, or when the pipe that is its standard input is closed, so that it
+never outlives who started it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import signal
+import stat
+import sys
+from pathlib import Path
+
+from exporter.sim.control import Control
+from exporter.sim.listener import Listener
+from exporter.sim.simulation import Options, Simulation
+
+
+def main() -> int:
+    """Run until stopped."""
+    arguments = _parser().parse_args()
+    _allow_many_sockets()
+    if arguments.uvloop:
+        import uvloop  # noqa: PLC0415  # only where it is asked for: it has no wheel for every platform
+
+        uvloop.run(_serve(arguments))
+    else:
+        asyncio.run(_serve(arguments))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m exporter.sim", description=__doc__)
+    add = parser.add_argument
+    add("--nodes", type=int, default=50, help="regular nodes of the fleet (default 50)")
+    add("--seed", type=int, default=1, help="what decides the fleet and its movement (default 1)")
+    add("--faults", type=float, default=0.0, help="share of nodes with a fault from the start")
+    add("--replay", type=Path, help="play the recorded polls of this directory instead of a fleet")
+    add("--loopback-only", action="store_true", help="use 127.0.0.1 alone: pods by proxy only")
+    add("--address-base", default="127.64.0.0", help="where the nodes' addresses begin")
+    add("--kubeconfig", type=Path, help="write a kubeconfig here, and remove it at the end")
+    add("--profile", default="full", help="whose token the kubeconfig holds (default full)")
+    add(
+        "--listen-port", type=int, default=0, help="port of the aws-node pods (default: a free one)"
+    )
+    add("--api-port", type=int, default=0, help="port of the Kubernetes API")
+    add("--control-port", type=int, default=0, help="port of the control interface")
+    add("--env", type=_variable, action="append", default=[], help="aws-node variable, NAME=VALUE")
+    add("--uvloop", action="store_true", help="run on uvloop")
+    return parser
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    simulation = _simulation(arguments)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    _stop_with_parent(loop, stopped)
+    control = Listener(Control(simulation).application(), port=arguments.control_port)
+    async with simulation:
+        await simulation.spread_faults(arguments.faults)
+        await control.start()
+        print(json.dumps(_where(simulation, control)), flush=True)
+        await stopped.wait()
+        await control.stop()
+
+
+def _simulation(arguments: argparse.Namespace) -> Simulation:
+    options = Options(
+        seed=arguments.seed,
+        base=arguments.address_base,
+        pods_port=arguments.listen_port,
+        api_port=arguments.api_port,
+        loopback_only=arguments.loopback_only,
+        kubeconfig=arguments.kubeconfig,
+        profile=arguments.profile,
+        env=dict(arguments.env),
+    )
+    if arguments.replay is not None:
+        return Simulation.replay(arguments.replay, options)
+    return Simulation.fleet(arguments.nodes, options)
+
+
+def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
+    path = simulation.options.kubeconfig
+    return {
+        "api": simulation.api_url,
+        "control": control.url,
+        "kubeconfig": str(path) if path is not None else None,
+        "token": simulation.token(),
+        "ipamd_port": simulation.ipamd_port,
+        "namespace": simulation.namespace,
+    }
+
+
+def _stop_with_parent(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    """Watch standard input where it is a pipe; a terminal or /dev/null tells nothing."""
+    number = sys.stdin.fileno()
+    mode = os.fstat(number).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+
+    def readable() -> None:
+        if not os.read(number, 4096):
+            loop.remove_reader(number)
+            stopped.set()
+
+    loop.add_reader(number, readable)
+
+
+def _allow_many_sockets() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

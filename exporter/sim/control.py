@@ -1,0 +1,148 @@
+"""The simulation's face over HTTP, for tests in other processes: state, truth, steps, faults,
+events.
+
+Every answer is JSON; a request that makes no sense is answered 400 with an `error`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from exporter.sim.nodes import Node
+from exporter.sim.simulation import Simulation
+
+Body = dict[str, Any]
+
+
+class Control:
+    """The control requests of one simulation."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def application(self) -> web.Application:
+        """Return the control interface as an aiohttp application."""
+        app = web.Application(middlewares=[_told_apart])
+        app.add_routes(
+            [
+                web.get("/state", self._state),
+                web.get("/truth", self._truth),
+                web.get("/requests", self._requests),
+                web.post("/requests/clear", self._clear),
+                web.post("/books/forget", self._forget),
+                web.post("/step", self._step),
+                web.post("/faults", self._faults),
+                web.post("/events", self._events),
+                web.post("/api", self._api),
+                web.post("/tokens", self._tokens),
+            ]
+        )
+        return app
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        simulation = self._simulation
+        nodes = [_shown(node) for node in simulation.cluster.nodes.values()]
+        mode = simulation.api.trouble.mode
+        return _json(
+            {"step": simulation.steps, "now": simulation.clock(), "api": mode, "nodes": nodes}
+        )
+
+    async def _truth(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.truth())
+
+    async def _requests(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.traffic.summary())
+
+    async def _clear(self, _request: web.Request) -> web.Response:
+        self._simulation.traffic.clear()
+        return _json({})
+
+    async def _forget(self, _request: web.Request) -> web.Response:
+        self._simulation.ledger.forget()
+        return _json({})
+
+    async def _step(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return _json({"step": await self._simulation.step(int(body.get("count", 1)))})
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if "share" in body:
+            return _json({"nodes": await self._simulation.spread_faults(float(body["share"]))})
+        names = self._names(body)
+        return _json({"nodes": await self._simulation.set_fault(names, body.get("fault"))})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        names = self._names(body) if body["event"] != "join" else []
+        return _json({"nodes": await self._simulation.event(body["event"], names)})
+
+    async def _api(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        await self._simulation.api_trouble(
+            body.get("trouble"), seconds=float(body.get("seconds", 1.0))
+        )
+        return _json({})
+
+    async def _tokens(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        tokens, profile = self._simulation.tokens, str(body.get("profile", "full"))
+        made = {
+            "rotate": self._simulation.rotate,
+            "issue": tokens.issue,
+            "current": tokens.current,
+        }
+        return _json({"token": made[body.get("do", "current")](profile)})
+
+    def _names(self, body: Body) -> list[str]:
+        """Take the names given, or all expected nodes for `"all"`."""
+        named = body["nodes"]
+        if named == "all":
+            return [node.name for node in self._simulation.cluster.expected]
+        return [named] if isinstance(named, str) else list(named)
+
+
+@web.middleware
+async def _told_apart(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (KeyError, ValueError, TypeError) as error:
+        return _json({"error": f"{type(error).__name__}: {error}"}, status=400)
+
+
+async def _body(request: web.Request) -> Body:
+    text = await request.read()
+    return msgspec.json.decode(text or b"{}", type=Body)
+
+
+def _json(value: object, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, content_type="application/json"
+    )
+
+
+def _shown(node: Node) -> dict[str, object]:
+    machine = node.machine
+    return {
+        "name": node.name,
+        "address": node.address,
+        "kind": machine.kind,
+        "zone": machine.zone,
+        "nodegroup": machine.group,
+        "instance_type": machine.instance_type,
+        "fault": node.fault,
+        "pods": [
+            {
+                "name": pod.name,
+                "uid": pod.uid,
+                "phase": pod.phase,
+                "version": pod.version,
+                "terminating": pod.terminating,
+            }
+            for pod in node.pods
+        ],
+    }

@@ -1,0 +1,102 @@
+"""What one ipamd process holds and has counted: plain state, and the facts that follow from it.
+
+Who moves the state (a random walk, a warm-pool model) and how a page is written are elsewhere.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+from exporter.sim.facts import Facts, Gauges, Series, series
+
+PREFIX_SIZE = 16
+UNLABELLED = (
+    "awscni_add_ip_req_count",
+    "awscni_force_removed_enis",
+    "awscni_force_removed_ips",
+    "awscni_no_available_ip_addresses",
+)
+
+
+class Shape(Enum):
+    """The generations of ipamd's page that are simulated, by the first release of each."""
+
+    V1_15 = (1, 15)
+    V1_23 = (1, 23)
+
+    @classmethod
+    def of(cls, image_tag: str) -> "Shape":
+        """Return the page shape of an aws-node image tag such as `v1.23.1-eksbuild.1`."""
+        minor = int(image_tag.removeprefix("v1.").split(".")[0])
+        return max((s for s in cls if s.value[1] <= minor), key=lambda s: s.value)
+
+
+@dataclass(slots=True)
+class Eni:
+    """One attached network interface: its CIDRs, each with the addresses that pods hold."""
+
+    id: str
+    trunk: bool = False
+    cidrs: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def assigned(self) -> int:
+        return sum(self.cidrs.values())
+
+
+def size(cidr: str) -> int:
+    """Return how many addresses ipamd can hand out of one CIDR it holds."""
+    return PREFIX_SIZE if cidr.endswith("/28") else 1
+
+
+def _zeros() -> Counter[Series]:
+    """Unlabelled counters exist from the start; labelled ones do not."""
+    return Counter({series(family): 0 for family in UNLABELLED})
+
+
+@dataclass(slots=True)
+class Ipamd:
+    """The state of one process; whoever changes it calls `touch`."""
+
+    started: float
+    eni_max: int
+    ip_max: int
+    enis: list[Eni]
+    prefix: bool = False
+    counts: Counter[Series] = field(default_factory=_zeros)
+    given_back: set[str] = field(default_factory=set)
+    revision: int = 0
+
+    @property
+    def slots(self) -> int:
+        """How many CIDRs one ENI can hold."""
+        return self.ip_max // self.eni_max // (PREFIX_SIZE if self.prefix else 1)
+
+    @property
+    def usable(self) -> list[Eni]:
+        """The ENIs that hold addresses for pods."""
+        return [eni for eni in self.enis if not eni.trunk]
+
+    def touch(self) -> None:
+        """Mark the state as changed, so that the next page is written anew."""
+        self.revision += 1
+
+    def count(self, family: str, by: int = 1, **labels: str) -> None:
+        """Add to one counter; a labelled family first exists when it is first used."""
+        self.counts[series(family, **labels)] += by
+
+    def gauges(self) -> Gauges:
+        """Return what the six gauges say."""
+        cidrs = [cidr for eni in self.enis for cidr in eni.cidrs]
+        return Gauges(
+            assigned=sum(eni.assigned for eni in self.enis),
+            total=sum(size(cidr) for cidr in cidrs),
+            enis=len(self.enis),
+            eni_max=self.eni_max,
+            ip_max=self.ip_max,
+            prefixes=sum(size(cidr) == PREFIX_SIZE for cidr in cidrs),
+        )
+
+    def facts(self) -> Facts:
+        """Return everything a careful reader would take from the page written now."""
+        return Facts(self.gauges(), dict(self.counts), self.started)

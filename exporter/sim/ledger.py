@@ -1,0 +1,120 @@
+"""The books' counters: what an ideal reader of the pages really served whole would have counted.
+
+A pod's page is compared with the last page of that same pod (uid). A value that fell, a series
+that vanished, or a start time later by more than 2 s and not before the previous reading less 5 s,
+is a restart: all of the pod's series count from zero. A pod first read is a baseline, unless its
+process started since it became a target or since the previous poll: then it counts from zero.
+
+A pod became a target when the API first showed it, or when the reader first came, whichever is
+later. The polls of the reader are not announced, so they are derived: a poll ends when a pod that
+answered in it answers again, and when the world takes a step. The time of a poll is that of its
+first answer.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from exporter.sim import vocabulary
+from exporter.sim.facts import Facts, Series
+
+LATER = 2.0
+WOBBLE = 5.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """The latest page of one pod, and when it was served last."""
+
+    facts: Facts
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose page was read: the pod, the node it is on, and when the API first showed the pod."""
+
+    pod: str
+    node: str
+    appeared: float
+
+
+class Ledger:
+    """What has been gained since the reader came."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again, as a reader does that was started anew."""
+        self._readings: dict[str, Reading] = {}
+        self._gains: defaultdict[Series, float] = defaultdict(float)
+        self._failures: defaultdict[str, float] = defaultdict(float)
+        self._came: float | None = None
+        self._poll: set[str] = set()
+        self._poll_began: float | None = None
+        self._previous_poll: float | None = None
+
+    def listed(self) -> None:
+        """Note that the reader has asked the API for pods."""
+        if self._came is None:
+            self._came = self._clock()
+
+    def stepped(self) -> None:
+        """Note that the world has moved on, so that the next answer belongs to another poll."""
+        if self._poll:
+            self._previous_poll = self._poll_began
+            self._poll.clear()
+
+    def served(self, reader: Reader, facts: Facts) -> None:
+        """Note one page that was served whole."""
+        now = self._clock()
+        self.listed()
+        if reader.pod in self._poll:
+            self.stepped()
+        if not self._poll:
+            self._poll_began = now
+        self._poll.add(reader.pod)
+        last = self._readings.get(reader.pod)
+        if last is None:
+            self._first(reader, facts)
+        elif last.facts is not facts:
+            before = {} if restarted(last, facts) else last.facts.counters
+            self._gain(reader, facts, before=before)
+        self._readings[reader.pod] = Reading(facts, now)
+
+    def gains(self) -> Mapping[Series, float]:
+        """Return every published cluster counter that is not zero."""
+        return {name: value for name, value in self._gains.items() if value}
+
+    def failures(self, node: str) -> float:
+        """Return how often this node's ipamd had nothing to give."""
+        return self._failures.get(node, 0.0)
+
+    def _first(self, reader: Reader, facts: Facts) -> None:
+        assert self._came is not None
+        since = max(reader.appeared, self._came)
+        if self._previous_poll is not None:
+            since = min(since, self._previous_poll)
+        if facts.started >= since:
+            self._gain(reader, facts, before={})
+
+    def _gain(self, reader: Reader, facts: Facts, *, before: Mapping[Series, float]) -> None:
+        for source, value in facts.counters.items():
+            gained = value - before.get(source, 0)
+            if not gained:
+                continue
+            if (name := vocabulary.published(source)) is not None:
+                self._gains[name] += gained * vocabulary.scale(source[0])
+            if source[0] == vocabulary.FAILURES:
+                self._failures[reader.node] += gained
+
+
+def restarted(last: Reading, facts: Facts) -> bool:
+    """Say whether another process than the last one wrote this page."""
+    now, before = facts.counters, last.facts.counters
+    if any(source not in now or now[source] < value for source, value in before.items()):
+        return True
+    later = facts.started - last.facts.started > LATER
+    return later and facts.started >= last.time - WOBBLE

@@ -1,0 +1,251 @@
+"""Puts a simulation together, starts and stops it, and is its face to tests: faults, events,
+steps, truth.
+
+`control` offers the same over HTTP. What each part does is told in its own module.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from exporter.sim import books, events, kubeconfig
+from exporter.sim.cluster import Cluster
+from exporter.sim.daemon import IDLE_SECONDS, Servers
+from exporter.sim.faults import Fault
+from exporter.sim.fleet import Fleet, Story
+from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
+from exporter.sim.ledger import Ledger
+from exporter.sim.listener import Listener
+from exporter.sim.nodes import Node
+from exporter.sim.pod_proxy import PodProxy
+from exporter.sim.rbac import Tokens
+from exporter.sim.replay import Replay
+from exporter.sim.traffic import Traffic
+
+STARTUP_SECONDS = 0.25
+TROUBLES = frozenset({"down", "hang", "slow", "error_500"})
+MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a simulation runs; port 0 is any free one, `startup` what passes before a new pod runs."""
+
+    seed: int = 1
+    base: str = "127.64.0.0"
+    idle: float = IDLE_SECONDS
+    bookmarks: float = BOOKMARK_SECONDS
+    pods_port: int = 0
+    api_port: int = 0
+    control_port: int = 0
+    startup: float = STARTUP_SECONDS
+    loopback_only: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    kubeconfig: Path | None = None
+    profile: str = "full"
+
+
+class Simulation:
+    """A simulated cluster, running while its context is open."""
+
+    def __init__(
+        self,
+        story: Story,
+        options: Options | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.options = options or Options()
+        self.story = story
+        self.clock = clock
+        self.cluster = Cluster(
+            clock, seed=self.options.seed, base=self.options.base, env=self.options.env
+        )
+        self.ledger = Ledger(clock)
+        self.traffic = Traffic()
+        self.tokens = Tokens(self.cluster.namespace)
+        self.servers = Servers(
+            self.ledger,
+            self.traffic,
+            idle=self.options.idle,
+            own_address=not self.options.loopback_only,
+        )
+        self.proxy = PodProxy(self.cluster, self.servers, traffic=self.traffic)
+        self.api = KubeApi(
+            Parts(self.cluster.store, self.tokens, self.ledger, self.traffic, self.proxy),
+            bookmarks=self.options.bookmarks,
+        )
+        self._api_listener = Listener(self.api.application(), port=self.options.api_port)
+        self.steps = 0
+        self.advanced_at = 0.0
+
+    @classmethod
+    def fleet(cls, nodes: int, options: Options | None = None) -> Self:
+        """Return a simulation of a static fleet, seeded by the options."""
+        options = options or Options()
+        return cls(Fleet(nodes, options.seed), options)
+
+    @classmethod
+    def replay(cls, directory: Path, options: Options | None = None) -> Self:
+        """Return a simulation that plays recorded polls."""
+        return cls(Replay(directory), options)
+
+    @property
+    def api_url(self) -> str:
+        return self._api_listener.url
+
+    @property
+    def ipamd_port(self) -> int:
+        return self.servers.port
+
+    @property
+    def namespace(self) -> str:
+        return self.cluster.namespace
+
+    async def __aenter__(self) -> Self:
+        """Fill the cluster and open every socket."""
+        self.story.begin(self.cluster)
+        self._stepped(1)
+        await self._write_pages()
+        await self.servers.start(list(self.cluster.nodes.values()), port=self.options.pods_port)
+        self.proxy.start()
+        await self._api_listener.start()
+        self._write_kubeconfig()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close every socket and take the kubeconfig away."""
+        self.cluster.store.end_watches(failed=False)
+        await self.proxy.stop()
+        await self._api_listener.stop()
+        await self.servers.stop()
+        if self.options.kubeconfig is not None:
+            self.options.kubeconfig.unlink(missing_ok=True)
+
+    def token(self, profile: str | None = None) -> str:
+        """Return the bearer token of a profile."""
+        return self.tokens.current(profile or self.options.profile)
+
+    def rotate(self, profile: str) -> str:
+        """Revoke a profile's tokens, and return the new one; the kubeconfig follows."""
+        token = self.tokens.rotate(profile)
+        self._write_kubeconfig()
+        return token
+
+    def truth(self) -> dict[str, Any]:
+        """Return what an ideal reader of what was really served would publish now."""
+        return {
+            "step": self.steps,
+            "advanced_at": self.advanced_at,
+            "now": self.clock(),
+            "samples": books.samples(self.cluster, self.ledger),
+            "ambiguous": books.ambiguous(self.cluster),
+        }
+
+    async def step(self, times: int = 1) -> int:
+        """Move the fleet or the replay on, and return the number of the step reached."""
+        for _ in range(times):
+            self.story.step(self.cluster)
+            self._stepped(self.steps + 1)
+        await self._settle()
+        await self._write_pages()
+        return self.steps
+
+    async def set_fault(self, names: Sequence[str], fault: str | None) -> list[str]:
+        """Give nodes a fault, or none, and return their names."""
+        kind = Fault(fault) if fault is not None else None
+        for node in self.find(names):
+            node.fault = kind
+            await self.servers.settle(node)
+        return list(names)
+
+    async def spread_faults(self, share: float) -> list[str]:
+        """Give a seeded share of the nodes a fault, every kind in turn, and return their names."""
+        rng = random.Random(f"{self.options.seed}/faults")
+        names = [node.name for node in self.cluster.expected]
+        chosen = rng.sample(names, round(len(names) * share))
+        for number, name in enumerate(chosen):
+            await self.set_fault([name], list(Fault)[number % len(Fault)])
+        return chosen
+
+    async def event(self, name: str, nodes: Sequence[str] = ()) -> list[str]:
+        """Let something happen to nodes and return their names; `join` makes a node of its own."""
+        phases = events.EVENTS["run" if name == "join" else name]
+        found = [self.story.join(self.cluster)] if name == "join" else self.find(nodes)
+        for number, happens in enumerate(phases):
+            if number:
+                await asyncio.sleep(self.options.startup)
+            for node in found:
+                happens(self.cluster, node)
+                await self._settle_one(node)
+        return [node.name for node in found]
+
+    async def api_trouble(self, trouble: str | None, *, seconds: float = 1.0) -> None:
+        """Let the API fail in a way that lasts, let something happen to it once, or heal it."""
+        if trouble in MOMENTS:
+            self._api_moment(str(trouble))
+            return
+        if trouble is not None and trouble not in TROUBLES:
+            raise ValueError(f"no trouble {trouble!r}")
+        self.api.trouble.mode = trouble
+        self.api.trouble.seconds = seconds
+        self.api.trouble.expired_as_event &= trouble is not None
+        if trouble == "down":
+            await self._api_listener.close()
+        else:
+            await self._api_listener.open()
+
+    def find(self, names: Sequence[str]) -> list[Node]:
+        """Return the nodes of these names; an unknown one is an error."""
+        return [self.cluster.nodes[name] for name in names]
+
+    def _api_moment(self, moment: str) -> None:
+        store = self.cluster.store
+        match moment:
+            case "drop_watches":
+                store.end_watches(failed=False)
+            case "error_event":
+                store.end_watches(failed=True)
+            case "expired_as_event":
+                self.api.trouble.expired_as_event = True
+            case _:
+                store.compact()
+
+    def _stepped(self, number: int) -> None:
+        self.steps = number
+        self.advanced_at = self.clock()
+        self.ledger.stepped()
+
+    async def _settle(self) -> None:
+        for node in tuple(self.cluster.nodes.values()):
+            await self.servers.settle(node)
+        self.servers.drop_departed(self.cluster.nodes.values())
+
+    async def _write_pages(self) -> None:
+        """Write every page before it is asked for, so that serving costs what it does in life."""
+        for number, node in enumerate(tuple(self.cluster.nodes.values())):
+            if node.serving is not None and node.process is not None:
+                node.process.page()
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+
+    async def _settle_one(self, node: Node) -> None:
+        if node.name in self.cluster.nodes:
+            await self.servers.settle(node)
+        else:
+            self.servers.drop(node)
+
+    def _write_kubeconfig(self) -> None:
+        if self.options.kubeconfig is not None:
+            content = kubeconfig.text(self.api_url, self.token(), namespace=self.namespace)
+            kubeconfig.write(self.options.kubeconfig, content)
