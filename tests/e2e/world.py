@@ -1,0 +1,235 @@
+"""The simulated cluster and the daemon as processes, and their figures side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
+
+DEADLINE_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+
+Labels = frozenset[tuple[str, str]]
+Samples = Mapping[tuple[str, Labels], float]
+Found = TypeVar("Found")
+
+# What a scrape says beside the figures that the truth knows.
+OWN = ("vpc_cni_exporter_", "vpc_cni_cluster_info", "process_", "python_")
+
+
+def key(name: str, **labels: str) -> tuple[str, Labels]:
+    """Return how a sample is found."""
+    return name, frozenset(labels.items())
+
+
+def parse(text: str) -> Samples:
+    """Return the samples of a page."""
+    return {
+        key(sample.name, **sample.labels): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def request(url: str, body: object = None, method: str | None = None) -> tuple[int, str]:
+    """Return status and body of an answer, whatever the status; raise OSError without one."""
+    data = None if body is None else json.dumps(body).encode()
+    sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(sent, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def eventually(look: Callable[[], Found | None], what: str) -> Found:
+    """Return what `look` finds, as soon as it finds something."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        time.sleep(_POLL_SECONDS)
+    raise AssertionError(f"not within {DEADLINE_SECONDS:.0f} s: {what}")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without anything that configures the exporter."""
+    ours = ("EXPORTER_", "AWS_", "KUBE", "USE_", "METRIC_UPDATE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+@dataclass(slots=True)
+class Simulation:
+    """A simulated cluster in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    facts: Mapping[str, Any]
+
+    def control(self, path: str, body: object = None) -> Any:
+        """Return what the control answers; a body makes it a POST."""
+        status, text = request(f"{self.facts['control']}{path}", body)
+        assert status == 200, f"{path}: {status} {text}"
+        return json.loads(text) if text else None
+
+    def step(self) -> None:
+        """Move the cluster on by one step."""
+        self.control("/step", {})
+
+    def truth(self) -> Mapping[str, Any]:
+        """Return what an ideal reader knows now."""
+        answer: Mapping[str, Any] = self.control("/truth")
+        return answer
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The exporter in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and body of an answer of the exporter's."""
+        return request(self.url + path)
+
+    def scrape(self) -> Samples:
+        """Return what /metrics says now."""
+        status, text = self.get("/metrics")
+        assert status == 200
+        return parse(text)
+
+    def cycle_after(self, instant: float) -> Samples:
+        """Return the figures of a cycle that began after an instant (Unix seconds)."""
+
+        def look() -> Samples | None:
+            samples = self.scrape()
+            done = samples.get(
+                key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")
+            )
+            took = samples.get(key("vpc_cni_exporter_cycle_duration_seconds", source="ipamd"))
+            began = None if done is None or took is None else done - took
+            return samples if began is not None and began > instant else None
+
+        return eventually(look, f"a cycle that began after {instant}")
+
+    def lines(self) -> list[Mapping[str, Any]]:
+        """Return what was logged so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def logged(self, message: str) -> list[Mapping[str, Any]]:
+        """Return the log lines whose message contains a text."""
+        return [line for line in self.lines() if message in line["message"]]
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """End the process and return its exit status."""
+        self.process.send_signal(sign)
+        return self.process.wait(10)
+
+
+@contextlib.contextmanager
+def simulation(folder: Path, *arguments: str) -> Iterator[Simulation]:
+    """Run a simulated cluster; its kubeconfig is `kubeconfig` in the folder."""
+    command = [sys.executable, "-m", "exporter.sim", "--kubeconfig", str(folder / "kubeconfig")]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=clean_environment(),
+    )
+    with _ended(process):
+        assert process.stdout is not None
+        yield Simulation(process, json.loads(process.stdout.readline()))
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, sim: Simulation, **settings: str) -> Iterator[Daemon]:
+    """Run the exporter against a simulated cluster, quickly unless the settings say otherwise."""
+    environment = {
+        "EXPORTER_LISTEN_ADDRESS": "127.0.0.1:0",
+        "EXPORTER_KUBECONFIG": str(folder / "kubeconfig"),
+        "EXPORTER_INTERVAL": "0.1",
+        "EXPORTER_SCRAPE_TIMEOUT": "0.5",
+        "EXPORTER_IPAMD_METRICS_PORT": str(sim.facts["ipamd_port"]),
+        "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
+    }
+    with started(folder / "exporter.log", {**environment, **settings}) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def started(log: Path, environment: Mapping[str, str]) -> Iterator[Daemon]:
+    """Run the exporter with these variables, and wait until it listens."""
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exporter"],
+            stderr=errors,
+            env={**clean_environment(), **environment},
+        )
+    with _ended(process):
+        running = Daemon(process, "", log, environment)
+
+        def port() -> str | None:
+            assert process.poll() is None, f"the exporter ended: {log.read_text()}"
+            # A line that is still being written does not end yet.
+            whole = [line for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+            said = [json.loads(line) for line in whole if line.startswith("{")]
+            return next(
+                (str(line["port"]) for line in said if line["message"] == "listening"), None
+            )
+
+        running.url = f"http://127.0.0.1:{eventually(port, 'the exporter listens')}"
+        yield running
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def expected(truth: Mapping[str, Any]) -> Samples:
+    """Return the truth's samples as a scrape's."""
+    return {
+        key(name, **labels): value
+        for name, rows in truth["samples"].items()
+        for labels, value in rows
+    }
+
+
+def published(samples: Samples) -> Samples:
+    """Return the figures that the truth knows too: it leaves out cluster counters that are 0."""
+
+    def told(name: str, value: float) -> bool:
+        counter = name.startswith("vpc_cni_cluster_") and name.endswith(
+            ("_total", "_sum", "_count")
+        )
+        return not name.startswith(OWN) and not (counter and value == 0)
+
+    return {found: value for found, value in samples.items() if told(found[0], value)}

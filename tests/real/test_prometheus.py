@@ -1,0 +1,142 @@
+"""A real Prometheus scrapes the exporter and answers queries with the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import (
+    Daemon,
+    daemon,
+    eventually,
+    expected,
+    key,
+    request,
+    simulation,
+)
+
+pytestmark = pytest.mark.real
+
+PARTS = Path(__file__).parents[2] / ".cache" / "parts" / "usr" / "bin"
+
+
+def part(name: str) -> str:
+    """Return the path of a real part; it is missing only where CI is not set."""
+    found = shutil.which(name, path=f"{PARTS}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None and not os.environ.get("CI"):
+        pytest.skip(f"{name} is not on this machine")
+    assert found is not None, f"{name} is missing, and CI needs it"
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, target: str) -> Iterator[str]:
+    """Run Prometheus with one target, scraped every second; give its URL."""
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [target]}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    command = [
+        part("prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def query(url: str, expression: str) -> list[tuple[dict[str, str], float]] | None:
+    """Return what Prometheus answers, None while it does not."""
+    try:
+        status, text = request(f"{url}/api/v1/query?query={urllib.parse.quote(expression)}")
+    except OSError:
+        return None
+    if status != 200:
+        return None
+    rows = json.loads(text)["data"]["result"]
+    return [(row["metric"], float(row["value"][1])) for row in rows]
+
+
+def scraped(url: str, after: float) -> bool:
+    """Whether Prometheus has taken a cycle that ended after an instant."""
+    found = query(url, 'vpc_cni_exporter_last_success_timestamp_seconds{source="ipamd"}')
+    return bool(found) and found[0][1] > after if found else False
+
+
+@pytest.fixture(name="running")
+def _running(
+    tmp_path: Path,
+) -> Iterator[tuple[Daemon, str, dict[tuple[str, frozenset[tuple[str, str]]], float]]]:
+    with (
+        simulation(tmp_path, "--nodes", "30", "--seed", "3", "--faults", "0.1") as sim,
+        daemon(tmp_path, sim) as exporter,
+        prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
+    ):
+        sim.step()
+        truth = sim.truth()
+        cycle = exporter.cycle_after(truth["advanced_at"])
+        done = cycle[key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")]
+        eventually(lambda: scraped(url, done), "Prometheus scraped the figures")
+        yield exporter, url, dict(expected(truth))
+
+
+def test_prometheus_is_up_and_its_query_api_returns_the_truth(
+    running: tuple[Daemon, str, dict[tuple[str, frozenset[tuple[str, str]]], float]],
+) -> None:
+    _, url, truth = running
+    assert [value for _, value in query(url, "up") or []] == [1.0]
+    answered = {
+        (labels.pop("__name__"), frozenset(set(labels.items()) - _target(labels))): value
+        for labels, value in query(url, '{__name__=~"vpc_cni_.+"}') or []
+    }
+    # An empty label is none to Prometheus.
+    told = {
+        (name, frozenset((label, value) for label, value in labels if value)): value
+        for (name, labels), value in truth.items()
+    }
+    assert {found: answered.get(found) for found in told} == pytest.approx(told)
+
+
+def _target(labels: dict[str, str]) -> set[tuple[str, str]]:
+    return {(name, labels[name]) for name in ("job", "instance")}
+
+
+def test_promtool_is_content_with_what_is_served(
+    running: tuple[Daemon, str, dict[tuple[str, frozenset[tuple[str, str]]], float]],
+) -> None:
+    exporter, _, _ = running
+    _, text = exporter.get("/metrics")
+    ours = text[: text.index("# HELP process_")] if "# HELP process_" in text else text
+    done = subprocess.run(
+        [part("promtool"), "check", "metrics"],
+        input=ours,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
