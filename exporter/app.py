@@ -17,6 +17,7 @@ from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Discoverer, Discovery, Identity
 from exporter.core.report import Report
 from exporter.cycle import Cycle, IpamdLoop, every
+from exporter.garbage import Garbage
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct
 from exporter.outputs.prometheus import (
@@ -174,7 +175,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             else kube.proxy_fetch(port=read_config.port, timeout=read_config.timeout)
         )
         discoverer = Identified(kube, settings.cluster_name, settings.region)
-        loop = IpamdLoop(discoverer, Nodes(read_config, fetch), board.publish, time.time)
+        garbage = Garbage(time.monotonic)
+        garbage.start()
+
+        async def publish(cycle: Cycle) -> None:
+            await board.publish(cycle)
+            garbage.after_cycle()
+
+        loop = IpamdLoop(discoverer, Nodes(read_config, fetch), publish, time.time)
         await _until(stop, kube.run(), _collect(kube, loop, settings.interval))
 
 

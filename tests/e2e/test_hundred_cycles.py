@@ -99,7 +99,7 @@ def test_every_figure_equals_the_truth_in_every_cycle_and_no_counter_falls(tmp_p
     seen: set[str] = set()
     before: Samples = {}
     with (
-        simulation(tmp_path, "--nodes", str(NODES), "--seed", "1") as sim,
+        simulation(tmp_path, "--nodes", str(NODES), "--startup", "0.05") as sim,
         daemon(
             tmp_path, sim, EXPORTER_INTERVAL="0.05", EXPORTER_SCRAPE_TIMEOUT=TIMEOUT
         ) as exporter,
