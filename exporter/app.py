@@ -179,6 +179,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         garbage.start()
 
         async def publish(cycle: Cycle) -> None:
+            for state in kube.sources():
+                board.source_changed(state.source, state)
             await board.publish(cycle)
             garbage.after_cycle()
 

@@ -107,7 +107,7 @@ class Diary:
         self.states.append((state.up, state.reason))
         self._news.set()
 
-    def objects_changed(self) -> None:
+    def knowledge_changed(self) -> None:
         self.changes += 1
         self._news.set()
 

@@ -67,8 +67,8 @@ class Listener(Protocol):
     def state_changed(self, state: SourceState) -> None:
         """A source went up or down, or is down for another reason."""
 
-    def objects_changed(self) -> None:
-        """Objects came, went, or differ in something that is used."""
+    def knowledge_changed(self) -> None:
+        """Objects came, went or differ in something that is used, or cannot be had."""
 
     def reached(self, source: str) -> None:
         """The API server answers a source that was down, or was never asked for before."""
@@ -156,7 +156,7 @@ class Collection(Generic[T]):
         self._reached()
         if found != self.objects:
             self.objects = found
-            self._listener.objects_changed()
+            self._listener.knowledge_changed()
 
     async def _watch(self) -> None:
         params = {
@@ -194,10 +194,10 @@ class Collection(Generic[T]):
         assert self.objects is not None
         if value is None:
             if self.objects.pop(key, None) is not None:
-                self._listener.objects_changed()
+                self._listener.knowledge_changed()
         elif self.objects.get(key) != value:
             self.objects[key] = value
-            self._listener.objects_changed()
+            self._listener.knowledge_changed()
 
     def _opened(self) -> None:
         self._opened_at = self._timing.clock()
@@ -207,21 +207,26 @@ class Collection(Generic[T]):
 
     def _failed(self, error: Unavailable) -> float:
         """Take note of a failure, and return the longest time to wait after it."""
-        now = self._timing.clock()
         self._away = not isinstance(error, Refused)
         # An attempt that began while the API server was away says nothing of this source.
-        self.asked = self.asked or not (self._away and self._hurry.is_set())
+        if not self.asked and not (self._away and self._hurry.is_set()):
+            self.asked = True
+            self._listener.knowledge_changed()
         self._become(up=False, reason=error.reason)
         if isinstance(error, Malformed | Refused):
             self._version = ""
-        if not isinstance(error, Refused) or self._kind.route.required:
+        if self._away or self._kind.route.required:
             return _BACKOFF_CAP
+        self._believe_refusal()
+        return _REFUSED_CAP
+
+    def _believe_refusal(self) -> None:
+        now = self._timing.clock()
         if self._refused_since is None:
             self._refused_since = now
         if self.objects is not None and now - self._refused_since >= _REFUSAL_BELIEVED_SECONDS:
             self.objects = None
-            self._listener.objects_changed()
-        return _REFUSED_CAP
+            self._listener.knowledge_changed()
 
     def _reached(self) -> None:
         self._away = False

@@ -103,7 +103,7 @@ class Kube:
         self._on_change(state.source, state)
         self._tell()
 
-    def objects_changed(self) -> None:
+    def knowledge_changed(self) -> None:
         """Have the targets worked out anew when they are next asked for."""
         self._stale = True
         self._tell()
@@ -138,7 +138,7 @@ class Kube:
                 continue  # Asked again with the next watch; nothing depends on it.
             if version != self._version:
                 self._version = version
-                self.objects_changed()
+                self.knowledge_changed()
 
     def _known(self) -> bool:
         asked = all(collection.asked for collection in self._collections())
