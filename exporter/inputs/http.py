@@ -73,7 +73,6 @@ class _Exchange(asyncio.Protocol):
         self._chunked = False
         self._in_body = False
         self._body: list[bytes] = []
-        self._body_bytes = 0
 
     def progress(self) -> str:
         """Return how far it came, for people."""
@@ -83,7 +82,6 @@ class _Exchange(asyncio.Protocol):
 
     def close(self) -> None:
         """Drop the connection at once, and the parser, which refers back to this object."""
-        self.answer.cancel()
         self._parser = None
         if self._transport is not None:
             self._transport.abort()
@@ -151,11 +149,7 @@ class _Exchange(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limit:
-            self._settle(self._too_large())
-        else:
-            self._body.append(body)
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Settle with the body, unless this was only a 1xx answer before the answer."""

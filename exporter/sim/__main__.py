@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 from exporter.sim.control import Control
+from exporter.sim.daemon import IDLE_SECONDS
+from exporter.sim.kube_api import BOOKMARK_SECONDS
 from exporter.sim.listener import Listener
-from exporter.sim.simulation import Options, Simulation
+from exporter.sim.simulation import STARTUP_SECONDS, Options, Simulation
 
 
 def main() -> int:
@@ -49,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
     add("--control-port", type=int, default=0, help="port of the control interface")
     add("--env", type=_variable, action="append", default=[], help="aws-node variable, NAME=VALUE")
+    add("--startup", type=float, default=STARTUP_SECONDS, help="seconds a new pod is pending")
+    add("--idle", type=float, default=IDLE_SECONDS, help="seconds until an idle connection closes")
+    add("--bookmarks", type=float, default=BOOKMARK_SECONDS, help="seconds between bookmarks")
     add("--uvloop", action="store_true", help="run on uvloop")
     return parser
 
@@ -84,6 +89,9 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         kubeconfig=arguments.kubeconfig,
         profile=arguments.profile,
         env=dict(arguments.env),
+        startup=arguments.startup,
+        idle=arguments.idle,
+        bookmarks=arguments.bookmarks,
     )
     if arguments.replay is not None:
         return Simulation.replay(arguments.replay, options)

@@ -34,7 +34,7 @@ MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a simulation runs; port 0 is any free one, `startup` what passes before a new pod runs."""
+    """How a simulation runs; port 0 is any free one, `startup` how long a new pod is pending."""
 
     seed: int = 1
     base: str = "127.64.0.0"

@@ -149,8 +149,8 @@ def test_the_page_for_people_shows_the_sums(tmp_path: Path) -> None:
 
 
 def test_when_the_api_server_last_told_news_is_told_while_all_is_well(tmp_path: Path) -> None:
-    with simulation(tmp_path, "--nodes", "3", "--bookmarks", "0.2") as sim:
-        with daemon(tmp_path, sim) as exporter:
-            news = key("vpc_cni_exporter_last_success_timestamp_seconds", source="nodes")
-            first = exporter.cycle_after(0)[news]
-            eventually(lambda: exporter.scrape()[news] > first, "bookmarks count as news")
+    world = ("--nodes", "3", "--bookmarks", "0.2")
+    with simulation(tmp_path, *world) as sim, daemon(tmp_path, sim) as exporter:
+        news = key("vpc_cni_exporter_last_success_timestamp_seconds", source="nodes")
+        first = exporter.cycle_after(0)[news]
+        eventually(lambda: exporter.scrape()[news] > first, "bookmarks count as news")

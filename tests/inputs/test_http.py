@@ -40,7 +40,7 @@ ANSWERS = {
     "as HTTP/1.0": says(b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npage"),
     "without a reason phrase": says(b"HTTP/1.1 200\r\nContent-Length: 4\r\n\r\npage"),
     "after 1xx answers": says(
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Encoding: br\r\n\r\n",
         length(4) + b"page",
     ),
     "with more after its end": says(length(4) + b"page" + length(5) + b"other"),
@@ -87,6 +87,10 @@ FAILURES = {
     ),
     "does not say where it ends": (says(OK + b"\r\npage"), NO_END),
     "does not say it in HTTP/1.0": (says(b"HTTP/1.0 200 OK\r\n\r\npage"), NO_END),
+    "says it in a 1xx answer only": (
+        says(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n" + OK + b"\r\npage"),
+        NO_END,
+    ),
     "goes on for ever": (repeats(OK + b"\r\n", b"page"), NO_END),
     "says 500": (
         says(b"HTTP/1.1 500 Oh no\r\nContent-Length: 999999999\r\n\r\n"),
@@ -109,6 +113,10 @@ FAILURES = {
     "announces too much": (then_hangs(length(LIMIT + 1)), TOO_LARGE),
     "announces an absurd length": (then_hangs(length(10**19)), TOO_LARGE),
     "sends too much in chunks": (repeats(CHUNKED, b"3e8\r\n%b\r\n" % (b"x" * 1000)), TOO_LARGE),
+    "sends a little too much in chunks": (
+        says(CHUNKED, b"%x\r\n%b\r\n0\r\n\r\n" % (LIMIT + 1, b"x" * (LIMIT + 1))),
+        TOO_LARGE,
+    ),
     "sends tiny chunks for ever": (repeats(CHUNKED, b"1\r\nx\r\n" * 500), TOO_LARGE),
     "sends trailers for ever": (repeats(CHUNKED + b"0\r\n", b"x: y\r\n" * 500), TOO_LARGE),
     "sends one chunk extension for ever": (repeats(CHUNKED + b"1;", b"x" * 5000), TOO_LARGE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import errno
+import os
 import socket
 from functools import partial
 from typing import Never
@@ -167,9 +168,11 @@ def test_every_error_of_the_system_is_a_timeout_or_unreachable() -> None:
     for error in os_errors():
         with asyncio.Runner(loop_factory=partial(FailingLoop, error)) as runner:
             reason, detail = runner.run(failure(9))
-        timed_out = isinstance(error, TimeoutError)
-        assert reason is (Reason.TIMEOUT if timed_out else Reason.UNREACHABLE)
-        assert detail
+        if isinstance(error, TimeoutError):
+            assert (reason, detail) == (Reason.TIMEOUT, "no connection")
+        else:
+            words = os.strerror(error.errno) if error.errno else type(error).__name__
+            assert (reason, detail) == (Reason.UNREACHABLE, words)
 
 
 def test_every_error_of_the_parser_is_expected() -> None:

@@ -238,7 +238,7 @@ def test_what_is_refused_is_asked_for_again_every_few_minutes(tmp_path: Path) ->
         await asyncio.wait_for(time.spent.wait(), 5)
         assert time.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]
         assert diary.states == [(False, "HTTP 403: not you")]
-        assert (nodes.objects, nodes.asked, diary.changes) == (None, True, 0)
+        assert (nodes.objects, nodes.asked, diary.changes) == (None, True, 1)
 
     def refused(fake: FakeKube) -> None:
         fake.always[LIST] = refuses(403, "not you")

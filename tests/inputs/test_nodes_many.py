@@ -28,19 +28,22 @@ class Fleet:
 
     def __init__(self, silent: Iterable[Target] = ()) -> None:
         self.silent = {where.node.name for where in silent}
-        self.asking = 0
+        self.asking: set[str] = set()
         self.most = 0
+        self.most_living = 0
         self.done: list[str] = []
 
     async def __call__(self, where: Target) -> bytes:
-        self.asking += 1
-        self.most = max(self.most, self.asking)
+        name = where.node.name
+        self.asking.add(name)
+        self.most = max(self.most, len(self.asking))
+        self.most_living = max(self.most_living, len(self.asking - self.silent))
         try:
-            await asyncio.sleep(0.2 if where.node.name in self.silent else 0.001)
+            await asyncio.sleep(0.2 if name in self.silent else 0.001)
         finally:
-            self.asking -= 1
-            self.done.append(where.node.name)
-        if where.node.name in self.silent:
+            self.asking.remove(name)
+            self.done.append(name)
+        if name in self.silent:
             raise FetchFailed(Reason.TIMEOUT)
         return PAGE
 
@@ -75,6 +78,18 @@ def test_silent_nodes_do_not_keep_the_living_waiting() -> None:
 
     assert set(asked.done[:40]) == names(targets[20:])
     assert asked.most > 20
+
+
+def test_a_silent_node_makes_room_for_one_other_node_only() -> None:
+    targets = fleet(250)
+    asked = Fleet(targets[:3])
+    slow = NodesConfig(timeout=2.0, allow_loopback=True, concurrency=1)
+
+    read(asked, *targets, config=slow)
+
+    # The silent ones are done while living ones are still being asked.
+    assert asked.done[-1] not in asked.silent
+    assert asked.most_living == 1
 
 
 def test_silent_nodes_hold_their_places_where_sockets_are_few() -> None:
@@ -128,7 +143,7 @@ def test_a_bug_ends_the_whole_reading() -> None:
         read(fetch, *fleet(4), config=config())
 
     assert caught.group_contains(LookupError, match="a bug")
-    assert begun.asking == 0
+    assert begun.asking == set()
 
 
 @pytest.mark.parametrize("concurrency", [2, 200], ids=["while some wait", "while all are asked"])
@@ -140,7 +155,7 @@ def test_a_cancelled_reading_cancels_every_node_at_once(concurrency: int) -> Non
         nodes = Nodes(NodesConfig(concurrency=concurrency, allow_loopback=True), asked)
         reading = asyncio.create_task(nodes.read(fleet(30)))
         await asyncio.sleep(0.01)
-        assert asked.asking == min(concurrency, 30)
+        assert len(asked.asking) == min(concurrency, 30)
         began = loop.time()
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -150,7 +165,7 @@ def test_a_cancelled_reading_cancels_every_node_at_once(concurrency: int) -> Non
 
     asyncio.run(cancel())
 
-    assert asked.asking == 0
+    assert asked.asking == set()
 
 
 def test_a_cancelled_reading_leaves_no_socket() -> None:
