@@ -119,7 +119,7 @@ def assigned(reading: Reading, *, multi_nic: bool) -> int:
 
 
 def prefixes(reading: Reading, mode: IpMode) -> int:
-    """Return the prefixes held: /28s, or the /80s that ipamd's own gauge leaves out in IPv6 mode."""
+    """Return the prefixes held: /28s, or in IPv6 mode /80s, which ipamd's own gauge leaves out."""
     if mode is IpMode.IPV6:
         return reading.attached // _IPV6_PREFIX_ADDRESSES
     return reading.prefixes
