@@ -20,6 +20,7 @@ from exporter.core.usage import NodeUsage, Usage
 
 PREFIX = "vpc_cni"
 
+Whole = TypeVar("Whole")
 Row = TypeVar("Row")
 # (suffix of the metric's name, values of the extra labels, value)
 Sample = tuple[str, tuple[str, ...], float]
@@ -57,11 +58,10 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Generic[Row]):
-    """A level of detail: its rows in what is published, and the labels that tell them apart."""
+    """A level of detail: the labels that tell its rows apart, and their values."""
 
     name: str
     labels: tuple[str, ...]
-    rows: Callable[[Report], Iterable[Row]]
     key: Callable[[Row], tuple[str, ...]]
 
 
@@ -118,18 +118,13 @@ def _full(scope: Scope[Row], name: str, unit: Unit) -> str:
     return "_".join(filter(None, (PREFIX, scope.name, name))) + unit.suffix
 
 
-CLUSTER: Scope[Usage] = Scope("cluster", (), lambda report: (report.cluster,), lambda _: ())
-ZONE: Scope[Usage] = Scope("zone", ("zone",), lambda report: report.zones, lambda row: (row.name,))
-NODEGROUP: Scope[Usage] = Scope(
-    "nodegroup", ("nodegroup",), lambda report: report.nodegroups, lambda row: (row.name,)
-)
-TOTALS: Scope[Totals] = Scope("cluster", (), lambda report: (report.totals,), lambda _: ())
-NODE: Scope[NodeUsage] = Scope(
-    "node", ("node",), lambda report: report.nodes, lambda row: (row.name,)
-)
-# The exporter's own rows are not read off a report: they are there without one.
-EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: (), lambda _: ())
-LEGACY: Scope[Usage] = Scope("legacy", (), lambda report: (report.cluster,), lambda _: ())
+CLUSTER: Scope[Usage] = Scope("cluster", (), lambda _: ())
+ZONE: Scope[Usage] = Scope("zone", ("zone",), lambda row: (row.name,))
+NODEGROUP: Scope[Usage] = Scope("nodegroup", ("nodegroup",), lambda row: (row.name,))
+TOTALS: Scope[Totals] = Scope("cluster", (), lambda _: ())
+NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.name,))
+EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: ())
+LEGACY: Scope[Usage] = Scope("legacy", (), lambda _: ())
 
 
 def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
@@ -460,20 +455,21 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Table(Generic[Row]):
-    """The metrics that are read off the same rows."""
+class Table(Generic[Whole, Row]):
+    """The metrics that are read off the same rows of a whole."""
 
     scope: Scope[Row]
+    rows: Callable[[Whole], Iterable[Row]]
     metrics: tuple[Metric[Row], ...]
 
-    def only(self, wanted: Callable[[str], bool]) -> Table[Row]:
+    def only(self, wanted: Callable[[str], bool]) -> Table[Whole, Row]:
         """Return the table without the metrics whose names are not wanted."""
         return replace(self, metrics=tuple(m for m in self.metrics if wanted(m.name)))
 
-    def drawn(self, report: Report, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
-        """Return every row of the report as text; a row that did not change is not drawn again."""
+    def drawn(self, whole: Whole, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
+        """Return every row as text; a row that did not change is not drawn again."""
         rows: dict[Key, Drawn] = {}
-        for row in self.scope.rows(report):
+        for row in self.rows(whole):
             key = self.scope.key(row)
             last = before.get(key)
             if last is None or last.row != row:
@@ -488,18 +484,23 @@ class Table(Generic[Row]):
         return tuple((m.name, m.kind, m.help) for m in self.metrics)
 
 
-ReportTable = Table[Usage] | Table[NodeUsage] | Table[Totals]
+ReportTable = Table[Report, Usage] | Table[Report, NodeUsage] | Table[Report, Totals]
 
-NODE_TABLE = Table(NODE, _NODE_METRICS)
+_CLUSTER_TABLE: Table[Report, Usage] = Table(
+    CLUSTER, lambda report: (report.cluster,), _usage_metrics(CLUSTER, "")
+)
+NODE_TABLE: Table[Report, NodeUsage] = Table(NODE, lambda report: report.nodes, _NODE_METRICS)
 # Only the nodes that someone should look at, for clusters too large to keep a series per node.
-PROBLEM_TABLE = Table(replace(NODE, rows=lambda report: report.problems), _NODE_METRICS)
-LEGACY_TABLE = Table(LEGACY, _LEGACY_METRICS)
+PROBLEM_TABLE = replace(NODE_TABLE, rows=lambda report: report.problems)
+LEGACY_TABLE = replace(_CLUSTER_TABLE, scope=LEGACY, metrics=_LEGACY_METRICS)
 EXPORTER_METRICS = _EXPORTER_METRICS
 TABLES: tuple[ReportTable, ...] = (
-    Table(TOTALS, _CLUSTER_TOTALS),
-    Table(CLUSTER, _usage_metrics(CLUSTER, "")),
-    Table(ZONE, _usage_metrics(ZONE, " of the zone")),
-    Table(NODEGROUP, _usage_metrics(NODEGROUP, " of the node group")),
+    Table(TOTALS, lambda report: (report.totals,), _CLUSTER_TOTALS),
+    _CLUSTER_TABLE,
+    Table(ZONE, lambda report: report.zones, _usage_metrics(ZONE, " of the zone")),
+    Table(
+        NODEGROUP, lambda report: report.nodegroups, _usage_metrics(NODEGROUP, " of the node group")
+    ),
     NODE_TABLE,
 )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from math import isnan
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client import generate_latest as self_metrics
@@ -23,6 +24,7 @@ from exporter.core.catalog import (
     NODE_TABLE,
     PROBLEM_TABLE,
     TABLES,
+    Draw,
     Drawn,
     Key,
     Kind,
@@ -31,7 +33,6 @@ from exporter.core.catalog import (
     Sample,
 )
 from exporter.core.health import Health
-from exporter.core.report import Report
 
 # Level 1 costs a ninth of level 9 on such text and gives away a fifth of the size.
 _GZIP_LEVEL = 1
@@ -76,6 +77,19 @@ class Selection:
         return tuple(table.only(self.wants) for table in chosen)
 
 
+Whole_contra = TypeVar("Whole_contra", contravariant=True)
+
+
+class Drawable(Protocol[Whole_contra]):
+    """A table of the catalog, whatever its rows are."""
+
+    def drawn(self, whole: Whole_contra, draw: Draw, before: Mapping[Key, Drawn]) -> Mapping[Key, Drawn]:
+        """Return every row as text."""
+
+    def described(self) -> Sequence[tuple[str, Kind, str]]:
+        """Return name, kind and help of each metric."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Some families of one page: as text, and deflated so that more can follow."""
@@ -107,17 +121,26 @@ class Sheet:
         return Block(plain, deflated, zlib.crc32(plain))
 
 
-def draw(tables: Sequence[ReportTable], report: Report, before: Cache) -> Sheet:
+def draw(tables: Sequence[Drawable[Whole_contra]], whole: Whole_contra, before: Cache) -> Sheet:
     """Return a report as lines; `before` is the cache of the sheet before it."""
     families: list[Family] = []
     cache: dict[int, Mapping[Key, Drawn]] = {}
     for index, table in enumerate(tables):
-        rows = cache[index] = table.drawn(report, _lines, before.get(index, {}))
+        rows = cache[index] = table.drawn(whole, _lines, before.get(index, {}))
         parts = zip(*(drawn.parts for drawn in rows.values()), strict=True)
         # Without rows there are no parts: the table's families are absent.
         for described, texts in zip(table.described(), parts, strict=False):
             families.append((*described, "".join(texts)))
     return Sheet(tuple(families), cache)
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """Return several reports' blocks as one; what is deflated stays so."""
+    checksum = 0
+    for block in blocks:
+        checksum = zlib.crc32(block.plain, checksum)
+    plain = b"".join(block.plain for block in blocks)
+    return Block(plain, b"".join(block.deflated for block in blocks), checksum)
 
 
 def finish(block: Block, own: bytes, form: Format, *, gzipped: bool) -> bytes:

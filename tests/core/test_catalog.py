@@ -332,12 +332,6 @@ def test_the_exporters_own_metrics_tell_its_health() -> None:
     }
 
 
-def test_the_exporters_own_metrics_are_read_off_no_report() -> None:
-    scopes = {it.scope.name: it.scope for it in EXPORTER_METRICS}
-    assert list(scopes) == ["exporter"]
-    assert tuple(scopes["exporter"].rows(report(READ))) == ()
-
-
 def test_the_incumbents_gauges_are_the_clusters_sums() -> None:
     assert published(report(READ, UNREAD), (LEGACY_TABLE,)) == {
         ("awscni_assigned_ip_addresses",): 5,

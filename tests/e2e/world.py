@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,6 +65,14 @@ def eventually(look: Callable[[], Found | None], what: str) -> Found:
             return found
         time.sleep(_POLL_SECONDS)
     raise AssertionError(f"not within {DEADLINE_SECONDS:.0f} s: {what}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def clean_environment() -> dict[str, str]:

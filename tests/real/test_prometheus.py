@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.e2e.world import (
     daemon,
     eventually,
     expected,
+    free_port,
     key,
     request,
     simulation,
@@ -36,13 +36,6 @@ def part(name: str) -> str:
         pytest.skip(f"{name} is not on this machine")
     assert found is not None, f"{name} is missing, and CI needs it"
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console, RenderableType
+
+from exporter.core.model import Reason
+from exporter.outputs.prometheus import Format, Selection, draw
+from exporter.outputs.terminal import Figures, bar, screen, waiting
+from tests.builders import node, read, reading, report, target, unread
+
+URL = "http://127.0.0.1:61681/"
+
+
+def figures() -> Figures:
+    """Two nodes of a zone and one of another, of which one is not read."""
+    told = report(
+        read(target(node("node-1", zone="zone-a", nodegroup="general"))),
+        unread(target(node("node-2", zone="zone-a", nodegroup="general")), Reason.TIMEOUT),
+        read(
+            target(node("node-3", zone="zone-b", nodegroup="")),
+            reading(assigned=1234, attached=1300),
+        ),
+    )
+    page = draw(Selection().tables(), told, {}).block(Format.TEXT).plain.decode()
+    up = 'vpc_cni_exporter_source_up{{source="{}"}} {}\n'.format
+    return Figures.parse(page + up("ipamd", 1) + up("pods", 0))
+
+
+def shown(what: RenderableType) -> list[str]:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(what)
+    return [line.strip("│ ") for line in captured.get().splitlines()]
+
+
+def test_a_sample_is_found_by_its_labels() -> None:
+    found = figures()
+    assert found.value("vpc_cni_cluster_nodes", state="read") == 2
+    assert found.value("vpc_cni_cluster_nodes", state="asleep") is None
+    assert found.value("vpc_cni_no_such_metric") is None
+    assert found.sum("vpc_cni_cluster_nodes") == 3
+
+
+def test_the_screen_shows_the_sums_beside_the_nodes_they_stand_for() -> None:
+    lines = shown(screen(figures(), URL))
+    headline = lines[1].split()
+    assert headline[:3] == ["2", "of", "3"]
+    assert "1,239" in headline
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes"), [("zone-a", "1/2"), ("zone-b", "1/1"), ("general", "1/2"), ("none", "1/1")]
+)
+def test_the_screen_shows_each_zone_and_node_group(name: str, nodes: str) -> None:
+    rows = {line.split()[0]: line.split() for line in shown(screen(figures(), URL)) if line}
+    assert rows[name][1] == nodes
+
+
+def test_the_screen_names_what_is_missing_and_why() -> None:
+    lines = shown(screen(figures(), URL))
+    start = next(number for number, line in enumerate(lines) if line.startswith("not read: "))
+    assert lines[start : start + 2] == ["not read: timeout 1", "node-2"]
+    assert "sources: ipamd  pods (down)" in lines
+
+
+def test_the_screen_names_some_of_many_missing_nodes() -> None:
+    told = report(*(unread(target(node(f"node-{n}"))) for n in range(1, 10)))
+    page = draw(Selection().tables(), told, {}).block(Format.TEXT).plain.decode()
+    lines = shown(screen(Figures.parse(page), URL))
+    assert ", ".join(f"node-{n}" for n in range(1, 9)) + " and 1 more" in lines
+
+
+@pytest.mark.parametrize(
+    ("assigned", "warm", "capacity", "text"),
+    [
+        pytest.param(0, 0, 24, "░" * 24, id="nothing is attached"),
+        pytest.param(6, 6, 24, "█" * 12 + "░" * 12, id="half is attached"),
+        pytest.param(24, 0, 24, "█" * 24, id="all is assigned"),
+        pytest.param(30, 30, 24, "█" * 24, id="more is attached than there is room for"),
+        pytest.param(None, 0, 24, "", id="nobody tells"),
+        pytest.param(0, 0, 0, "", id="there is no capacity"),
+    ],
+)
+def test_a_bar_is_as_long_as_its_share(
+    assigned: float | None, warm: float, capacity: float, text: str
+) -> None:
+    assert bar(assigned, warm, capacity).plain == text
+
+
+def test_a_bar_tells_assigned_from_warm() -> None:
+    drawn = bar(6, 12, 24)
+    assert [(span.end - span.start, span.style) for span in drawn.spans] == [
+        (6, "blue"),
+        (12, "yellow"),
+        (6, "bright_black"),
+    ]
+
+
+def test_before_the_first_report_it_says_how_long_it_has_waited() -> None:
+    assert "waiting for the first report (3 s)" in shown(waiting(URL, 3.0))
