@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import timeit
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +149,22 @@ def test_there_is_a_limit_to(body: bytes, reason: Reason, detail: str) -> None:
     assert failure(CORE + body) == (reason, detail)
 
 
+def test_a_page_may_have_just_as_many() -> None:
+    enis = b"".join(b'awscni_assigned_ip_per_eni{eni="eni-%d"} 1\n' % i for i in range(256))
+    errors = b"".join(b'awscni_ipamd_error_count{fn="f%d"} 1\n' % i for i in range(5_000 - 256 - 5))
+
+    reading = parse_page(CORE + enis + errors, TIME)
+
+    assert len(reading.assigned_by_eni) == 256
+    assert reading.counts.values == (4_739.0,)
+
+
+def test_every_address_may_be_assigned() -> None:
+    body = CORE.replace(b"assigned_ip_addresses 7", b"assigned_ip_addresses 18")
+
+    assert parse_page(body, TIME) == replace(BARE, assigned=18)
+
+
 def test_a_page_of_many_megabytes_of_other_series_is_read() -> None:
     churned = b"".join(
         b'awscni_assigned_ip_per_cidr{cidr="10.%d.%d.%d/32"} 0\n' % (i >> 16, i >> 8 & 255, i & 255)
@@ -165,6 +185,37 @@ def test_texts_without_bound_are_folded_and_do_not_crowd_out_what_is_known() -> 
         counts = parse_page(CORE + errors, TIME).counts
         assert counts == Counts((known,), (4_994.0,))
     assert readable(parse_page(page("v1.20"), TIME)) == EXPECTED["v1.20"]
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 30_000], ids=["many", "long"])
+def test_memory_does_not_grow_with_what_a_node_makes_up(filler: str) -> None:
+    def made_up(page: int) -> bytes:
+        series = (
+            f'awscni_ipamd_error_count{{fn="{page}-{number}{filler}"}} 1\n'
+            for number in range(3_000 if not filler else 100)
+        )
+        return CORE + "".join(series).encode()
+
+    for number in range(3):
+        parse_page(made_up(number), TIME)
+    tracemalloc.start()
+    for number in range(3, 9):
+        parse_page(made_up(number), TIME)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # One page's series, and no more, are remembered.
+    assert grown < 1_500_000
+
+
+def test_a_page_in_gos_own_spelling_is_read_much_faster_than_line_by_line() -> None:
+    body = page("v1.20")
+
+    def fastest(work: Callable[[], object]) -> float:
+        return min(timeit.repeat(work, number=5, repeat=20))
+
+    line_by_line = fastest(lambda: list(samples(body)))
+    assert fastest(lambda: parse_page(body, TIME)) < line_by_line / 2
 
 
 def _child(family: str, *values: str) -> tuple[Family, tuple[str, ...]]:
