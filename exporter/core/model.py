@@ -5,7 +5,7 @@ Times are Unix seconds as floats. Empty strings mean "not known"; None means "no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -63,6 +63,7 @@ class Node:
     nodegroup: str = ""
     max_pods: int | None = None
     offers_pod_eni: bool = False
+    fargate: bool = False
     addresses: tuple[str, ...] | None = None  # InternalIPs; None where nodes may not be read
 
 
@@ -155,20 +156,28 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What should be read now. `nodes_known` is false where nodes may not be listed."""
+    """What should be read now. `nodes_known` is false where nodes may not be listed.
+
+    `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
+    """
 
     targets: tuple[Target, ...]
     nodes_known: bool
     identity: Identity = Identity()
+    others: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All outcomes of one cycle, that began at `time`."""
+    """All outcomes of one cycle, that began at `time`.
+
+    `subnets` says which subnet an instance's primary ENI is in, as far as EC2 told.
+    """
 
     time: float
     discovery: Discovery
     outcomes: tuple[Outcome, ...]
+    subnets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,3 +264,16 @@ class NodeReader(Protocol):
 
     async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
         """Return one outcome per target, in the order of the targets."""
+
+
+class SubnetReader(Protocol):
+    """The door that reads EC2; each call raises `Unavailable` alone."""
+
+    async def find_vpcs(self, instance_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the VPCs that these instances are in."""
+
+    async def read_enis(self, *, vpc_ids: Sequence[str]) -> tuple[Eni, ...]:
+        """Return all ENIs of these VPCs."""
+
+    async def read_subnets(self, ids: Iterable[str], vpc_ids: Iterable[str]) -> tuple[Subnet, ...]:
+        """Return these subnets, and those of the VPCs that are tagged for the CNI."""

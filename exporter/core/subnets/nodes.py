@@ -1,0 +1,135 @@
+"""What ipamd knows of the addresses on ENIs: which instance is which node, and who is assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import AddressValueError, IPv4Address
+
+from exporter.core.model import Discovery, Eni, IpMode, Outcome, Read, Target
+from exporter.core.owners import ClusterFacts, ClusterNode, Owner, Use, is_primary
+from exporter.core.usage import ADDRESSES_PER_PREFIX, ip_mode
+
+# Reference 5.1: an unset or unreadable value means that they are managed.
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+Owned = tuple[tuple[Eni, Owner], ...]
+
+
+def facts_of(
+    discovery: Discovery,
+    *,
+    eniconfig_subnets: Iterable[str] = (),
+    cluster_subnets: Iterable[str] = (),
+) -> ClusterFacts:
+    """Return what tells this cluster's ENIs, but for the nodes that run aws-node."""
+    others = discovery.others
+    return ClusterFacts(
+        cluster=discovery.identity.cluster,
+        nodes={
+            node.instance_id: ClusterNode(name=node.name)
+            for node in others
+            if node.instance_id and not node.fargate
+        },
+        fargate=frozenset(
+            address for node in others if node.fargate for address in _ipv4(node.addresses or ())
+        ),
+        eniconfig_subnets=frozenset(eniconfig_subnets),
+        cluster_subnets=frozenset(cluster_subnets),
+    )
+
+
+def nodes_of(outcomes: Iterable[Outcome], enis: Iterable[Eni]) -> Mapping[str, ClusterNode]:
+    """Return the expected nodes by instance id.
+
+    Where Kubernetes does not tell the instance, it is the one whose primary ENI has the address
+    of the node, or of its aws-node pod, which is on the node's network.
+    """
+    nodes: dict[str, ClusterNode] = {}
+    unplaced: dict[int, ClusterNode] = {}
+    for outcome in outcomes:
+        instance = outcome.target.node.instance_id
+        if instance:
+            nodes[instance] = _cluster_node(outcome)
+        else:
+            unplaced.update(dict.fromkeys(_addresses(outcome.target), _cluster_node(outcome)))
+    if unplaced:
+        primaries = (eni for eni in enis if eni.instance_id and eni.addresses and is_primary(eni))
+        for eni in primaries:
+            node = unplaced.get(eni.addresses[0])
+            if node is not None:
+                nodes[eni.instance_id] = node
+    return nodes
+
+
+def _cluster_node(outcome: Outcome) -> ClusterNode:
+    pod = outcome.target.pod
+    reading = outcome.reading if isinstance(outcome, Read) else None
+    if reading is not None and ip_mode(reading, outcome.target) is IpMode.IPV6:
+        reading = None  # what it assigns are IPv6 addresses, whatever IPv4 ones the node has
+    return ClusterNode(
+        name=outcome.target.node.name,
+        reading=reading,
+        manages_untagged=pod is None or pod.env.get("MANAGE_UNTAGGED_ENI") not in _FALSE,
+        multi_nic=pod is not None and pod.enabled("ENABLE_MULTI_NIC"),
+    )
+
+
+def _addresses(target: Target) -> Iterator[int]:
+    texts = target.node.addresses
+    if texts is None:
+        texts = (target.pod.ip,) if target.pod is not None and target.pod.host_network else ()
+    return _ipv4(texts)
+
+
+def _ipv4(texts: Iterable[str]) -> Iterator[int]:
+    for text in texts:
+        try:
+            yield int(IPv4Address(text))
+        except AddressValueError:
+            continue
+
+
+def assigned_on(owned: Owned, nodes: Mapping[str, ClusterNode], *, whole: bool) -> dict[str, int]:
+    """Return the pods' addresses by ENI; ENIs of which that is not known are left out.
+
+    Since CNI v1.15.1 ipamd counts them by ENI. Before, the node's total will do where all its
+    pods' addresses are in one subnet; `whole` says that no subnet's ENIs are missing here.
+    """
+    counted = {
+        eni: count
+        for node in nodes.values()
+        if node.reading is not None
+        for eni, count in node.reading.assigned_by_eni
+    }
+    known: dict[str, int] = {}
+    by_total: dict[str, list[Eni]] = {}
+    for eni, owner in owned:
+        node = nodes.get(owner.instance) if owner.use is Use.NODE_PRIMARY else None
+        if node is None or node.reading is None:
+            continue
+        # An ENI that is not attached, or that ipamd does not know, has given nothing to pods.
+        if node.reading.assigned_by_eni or not eni.instance_id:
+            known[eni.id] = counted.get(eni.id, 0)
+        else:
+            by_total.setdefault(owner.instance, []).append(eni)
+    for instance, enis in by_total.items():
+        reading = nodes[instance].reading
+        if reading is not None and (whole or len(enis) >= reading.enis):
+            known.update(_dealt_out(reading.assigned, enis))
+    return known
+
+
+def _dealt_out(assigned: int, enis: Iterable[Eni]) -> Mapping[str, int]:
+    """A node's total over its ENIs; nothing unless one subnet has all that pods could have."""
+    holding = [(eni, held) for eni in enis if (held := _pod_addresses(eni))]
+    if len({eni.subnet_id for eni, _ in holding}) != 1:
+        return {}
+    dealt: dict[str, int] = {}
+    for eni, held in holding:
+        dealt[eni.id] = min(assigned, held)
+        assigned -= dealt[eni.id]
+    return dealt
+
+
+def _pod_addresses(eni: Eni) -> int:
+    return max(len(eni.addresses) - 1, 0) + ADDRESSES_PER_PREFIX * len(eni.prefixes)

@@ -1,0 +1,266 @@
+"""Which instance is which node, and what ipamd there says of the addresses on each ENI."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.model import Discovery, Eni, Identity, Outcome, Target
+from exporter.core.owners import ClusterFacts, ClusterNode, Use
+from exporter.core.subnets import Memory, Survey, accounts, facts_of, nodes_of
+from tests.builders import NOW, node, pod, read, reading, target, unread
+from tests.core.subnet_worlds import address, eni, subnet
+
+POD_USES = (
+    Use.NODE_PRIMARY,
+    Use.POD_ASSIGNED,
+    Use.POD_WARM,
+    Use.POD_COOLDOWN,
+    Use.POD_UNKNOWN,
+)
+
+
+def card(id: str, first: str, count: int, *, device: int = 1, subnet_id: str = "subnet-a") -> Eni:
+    """An ENI of node-1 with so many addresses from one on."""
+    start = address(first)
+    return eni(
+        id,
+        subnet_id=subnet_id,
+        instance_id="i-1",
+        device_index=device,
+        addresses=tuple(range(start, start + count)),
+    )
+
+
+def pods_in(
+    outcome: Outcome,
+    enis: dict[str, tuple[Eni, ...]],
+    *,
+    cooldown: dict[str, int] | None = None,
+) -> dict[str, tuple[int, ...]]:
+    """Per subnet, the counts of POD_USES."""
+    survey = Survey(
+        subnets=(subnet(), subnet("10.0.1.0/24", id="subnet-b")),
+        enis=enis,
+        facts=ClusterFacts(),
+        outcomes=(outcome,),
+        cooldown=cooldown or {},
+    )
+    _, usages = accounts(Memory(), survey, NOW)
+    return {
+        usage.subnet.id: tuple(usage.uses[use] for use in POD_USES)
+        for usage in usages
+        if usage.uses is not None
+    }
+
+
+ONE = card("eni-1", "10.0.0.10", 10, device=0)
+TWO = card("eni-2", "10.0.0.30", 10)
+ELSEWHERE = card("eni-2", "10.0.1.30", 10, subnet_id="subnet-b")
+
+
+def by_eni(*counts: int) -> Outcome:
+    said = tuple((f"eni-{n}", count) for n, count in enumerate(counts, start=1))
+    return read(what=reading(assigned=sum(counts), enis=len(said), assigned_by_eni=said))
+
+
+def by_total(assigned: int, enis: int = 2) -> Outcome:
+    return read(what=reading(assigned=assigned, enis=enis))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "enis", "pods"),
+    [
+        pytest.param(
+            by_eni(3, 9),
+            {"subnet-a": (ONE,), "subnet-b": (ELSEWHERE,)},
+            {"subnet-a": (1, 3, 6, 0, 0), "subnet-b": (1, 9, 0, 0, 0)},
+            id="by-eni",
+        ),
+        pytest.param(
+            by_eni(30, 0),
+            {"subnet-a": (ONE, TWO), "subnet-b": ()},
+            {"subnet-a": (2, 9, 9, 0, 0), "subnet-b": (0, 0, 0, 0, 0)},
+            id="more-than-ec2-says",
+        ),
+        pytest.param(
+            by_eni(3),
+            {"subnet-a": (ONE, TWO)},
+            {"subnet-a": (2, 3, 15, 0, 0)},
+            id="ipamd-does-not-know-the-second",
+        ),
+        pytest.param(
+            by_total(12),
+            {"subnet-a": (ONE, TWO), "subnet-b": ()},
+            {"subnet-a": (2, 12, 6, 0, 0), "subnet-b": (0, 0, 0, 0, 0)},
+            id="total-in-one-subnet",
+        ),
+        pytest.param(
+            by_total(40),
+            {"subnet-a": (ONE, TWO), "subnet-b": ()},
+            {"subnet-a": (2, 18, 0, 0, 0), "subnet-b": (0, 0, 0, 0, 0)},
+            id="total-above-what-ec2-says",
+        ),
+        pytest.param(
+            by_total(12),
+            {"subnet-a": (ONE,), "subnet-b": (ELSEWHERE,)},
+            {"subnet-a": (1, 0, 0, 0, 9), "subnet-b": (1, 0, 0, 0, 9)},
+            id="total-over-two-subnets",
+        ),
+        pytest.param(
+            by_total(7),
+            {"subnet-a": (card("eni-1", "10.0.0.10", 1, device=0),), "subnet-b": (ELSEWHERE,)},
+            {"subnet-a": (1, 0, 0, 0, 0), "subnet-b": (1, 7, 2, 0, 0)},
+            id="custom-networking",
+        ),
+        pytest.param(
+            by_total(5, enis=2),
+            {"subnet-a": (ONE,)},
+            {"subnet-a": (1, 0, 0, 0, 9)},
+            id="an-eni-may-be-in-a-subnet-that-was-not-read",
+        ),
+        pytest.param(
+            by_total(5, enis=1),
+            {"subnet-a": (ONE,)},
+            {"subnet-a": (1, 5, 4, 0, 0)},
+            id="all-enis-are-seen-though-a-subnet-was-not-read",
+        ),
+        pytest.param(
+            unread(), {"subnet-a": (ONE, TWO)}, {"subnet-a": (2, 0, 0, 0, 18)}, id="unread"
+        ),
+        pytest.param(
+            read(target("node-1", pod(env={"ENABLE_IPv6": "true"})), reading(assigned=4)),
+            {"subnet-a": (ONE,)},
+            {"subnet-a": (1, 0, 0, 0, 9)},
+            id="ipv6",
+        ),
+    ],
+)
+def test_what_pods_have_is_split_as_far_as_ipamd_tells(
+    outcome: Outcome, enis: dict[str, tuple[Eni, ...]], pods: dict[str, tuple[int, ...]]
+) -> None:
+    assert pods_in(outcome, enis) == pods
+
+
+@pytest.mark.parametrize(
+    ("assigned", "cooling", "pods"),
+    [
+        pytest.param(3, 2, (1, 3, 4, 2, 0), id="some"),
+        pytest.param(8, 5, (1, 8, 0, 1, 0), id="more-than-are-left"),
+    ],
+)
+def test_addresses_in_cooldown_are_not_warm(
+    assigned: int, cooling: int, pods: tuple[int, ...]
+) -> None:
+    found = pods_in(by_eni(assigned), {"subnet-a": (ONE,)}, cooldown={"eni-1": cooling})
+    assert found == {"subnet-a": pods}
+
+
+def test_a_prefix_is_sixteen_addresses_for_pods() -> None:
+    held = eni(
+        instance_id="i-1", device_index=0, prefixes=(address("10.0.0.32"), address("10.0.0.64"))
+    )
+    assert pods_in(by_eni(20), {"subnet-a": (held,)}) == {"subnet-a": (1, 20, 12, 0, 0)}
+
+
+def test_an_eni_on_its_way_to_its_node_holds_warm_addresses() -> None:
+    flying = eni(
+        "eni-7",
+        status="available",
+        description="aws-K8S-i-1",
+        addresses=tuple(range(address("10.0.0.50"), address("10.0.0.60"))),
+        created=NOW - 5,
+    )
+    found = pods_in(by_total(9), {"subnet-a": (flying, ONE), "subnet-b": ()})
+    assert found["subnet-a"] == (2, 9, 9, 0, 0)
+
+
+def test_nodes_without_aws_node_have_pods_that_nobody_counts() -> None:
+    windows = Survey(
+        subnets=(subnet(),),
+        enis={"subnet-a": (ONE,)},
+        facts=ClusterFacts(nodes={"i-1": ClusterNode(name="win-1")}),
+    )
+    _, (usage,) = accounts(Memory(), windows, NOW)
+    assert usage.uses is not None
+    assert (usage.uses[Use.NODE_PRIMARY], usage.uses[Use.POD_UNKNOWN]) == (1, 9)
+
+
+def test_the_nodes_that_never_run_aws_node_are_facts() -> None:
+    others = (
+        node("auto-1", instance_id="i-7", addresses=None),
+        replace(node("fargate-1", addresses=("10.0.0.77", "fd00::7")), fargate=True),
+        replace(node("fargate-2", instance_id="", addresses=None), fargate=True),
+        node("hybrid-1", instance_id=""),
+    )
+    discovery = Discovery((), nodes_known=True, identity=Identity("green"), others=others)
+    assert facts_of(discovery, eniconfig_subnets=["subnet-p"], cluster_subnets=["subnet-c"]) == (
+        ClusterFacts(
+            cluster="green",
+            nodes={"i-7": ClusterNode(name="auto-1")},
+            fargate=frozenset({address("10.0.0.77")}),
+            eniconfig_subnets=frozenset({"subnet-p"}),
+            cluster_subnets=frozenset({"subnet-c"}),
+        )
+    )
+
+
+def where(addresses: tuple[str, ...] | None, *, host_network: bool = True) -> Target:
+    on = node("node-1", instance_id="", addresses=addresses)
+    return target(on, pod(ip="10.0.0.10", host_network=host_network))
+
+
+KNOWN = {"i-1": ClusterNode(name="node-1")}
+
+
+@pytest.mark.parametrize(
+    ("found", "nodes"),
+    [
+        pytest.param(unread("node-1"), KNOWN, id="by-its-instance"),
+        pytest.param(unread(where(("fd00::1", "10.0.0.10"))), KNOWN, id="by-its-address"),
+        pytest.param(unread(where(None)), KNOWN, id="by-its-pods-address"),
+        pytest.param(unread(where(None, host_network=False)), {}, id="pod-on-its-own-network"),
+        pytest.param(unread(where(("10.0.0.11",))), {}, id="not-its-first-address"),
+        pytest.param(unread(Target(node(instance_id="", addresses=None))), {}, id="no-pod"),
+    ],
+)
+def test_a_node_is_found_by_its_instance_or_else_by_its_address(
+    found: Outcome, nodes: dict[str, ClusterNode]
+) -> None:
+    bystanders = (TWO, eni("eni-9", addresses=()), eni("eni-8", addresses=ONE.addresses))
+    assert nodes_of((found,), (*bystanders, ONE)) == nodes
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        pytest.param({}, ClusterNode(name="node-1"), id="nothing-set"),
+        pytest.param({"MANAGE_UNTAGGED_ENI": "true"}, ClusterNode(name="node-1"), id="managed"),
+        pytest.param({"MANAGE_UNTAGGED_ENI": "maybe"}, ClusterNode(name="node-1"), id="unreadable"),
+        pytest.param(
+            {"MANAGE_UNTAGGED_ENI": "false"},
+            ClusterNode(name="node-1", manages_untagged=False),
+            id="left-alone",
+        ),
+        pytest.param(
+            {"ENABLE_MULTI_NIC": "true"}, ClusterNode(name="node-1", multi_nic=True), id="multi-nic"
+        ),
+    ],
+)
+def test_what_a_node_manages_is_its_own_pods_setting(
+    env: dict[str, str], expected: ClusterNode
+) -> None:
+    assert nodes_of((unread(target("node-1", pod(env=env))),), ()) == {"i-1": expected}
+
+
+def test_an_expected_node_is_known_better_than_one_that_was_only_listed() -> None:
+    survey = Survey(
+        subnets=(subnet(),),
+        enis={"subnet-a": (ONE,)},
+        facts=ClusterFacts(nodes=KNOWN),
+        outcomes=(by_eni(4),),
+    )
+    _, (usage,) = accounts(Memory(), survey, NOW)
+    assert usage.uses is not None
+    assert (usage.uses[Use.POD_ASSIGNED], usage.uses[Use.POD_WARM]) == (4, 5)
