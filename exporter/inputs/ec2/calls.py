@@ -1,0 +1,77 @@
+"""Calls EC2's operations, page by page; it blocks, so it runs on threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore import xform_name
+
+from exporter.core.model import Unavailable
+from exporter.inputs.ec2.client import Clients
+from exporter.inputs.ec2.config import Ec2Config
+from exporter.inputs.ec2.counts import RequestCounts, Requests
+from exporter.inputs.ec2.errors import SYSTEM, Malformed, Outcome, Untrusted, translated
+
+# EC2 API reference: the most items on a page, and the most values of a filter.
+_PAGE_SIZE = 1000
+_PAGE_SIZES = {"DescribeInstanceTypes": 100}
+_MAX_VALUES = 200
+
+
+class Calls:
+    """Reads the answers of EC2's operations to their last page."""
+
+    def __init__(self, config: Ec2Config) -> None:
+        self._counts = RequestCounts()
+        self._clients = Clients(config, self._counts)
+
+    def requests(self) -> Requests:
+        """Return how many requests there were, by service, operation and outcome."""
+        return self._counts.snapshot()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._clients.close()
+
+    def filtered(
+        self, stop: threading.Event, operation: str, name: str, values: Sequence[str], **more: Any
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of what matches any of the values, however many these are."""
+        others = more.pop("Filters", [])
+        for start in range(0, len(values), _MAX_VALUES):
+            wanted = {"Name": name, "Values": list(values[start : start + _MAX_VALUES])}
+            yield from self.pages(stop, operation, Filters=[wanted, *others], **more)
+
+    def pages(
+        self, stop: threading.Event, operation: str, **request: Any
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of an answer, until `stop` is set."""
+        request["MaxResults"] = _PAGE_SIZES.get(operation, _PAGE_SIZE)
+        used: set[str] = set()
+        while True:
+            if stop.is_set():
+                raise Unavailable(SYSTEM, "given up")
+            page = self._call(operation, request)
+            yield page
+            token = page.get("NextToken", "")
+            if not token:
+                return
+            if token in used:
+                raise Malformed(SYSTEM, f"{operation}: pages without an end")
+            used.add(token)
+            request["NextToken"] = token
+
+    def _call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        client = self._clients.current()
+        try:
+            with translated(operation):
+                answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**request)
+        except Untrusted:
+            self._clients.forget(client)
+            raise
+        except Malformed:
+            self._counts.add(operation, Outcome.FAILED)  # botocore tells only of what it can read
+            raise
+        return answer
