@@ -18,6 +18,7 @@ from exporter.sim.control import Control
 from exporter.sim.daemon import IDLE_SECONDS
 from exporter.sim.kube_api import BOOKMARK_SECONDS
 from exporter.sim.listener import Listener
+from exporter.sim.living.scenarios import SCENARIOS
 from exporter.sim.simulation import STARTUP_SECONDS, Options, Simulation
 
 
@@ -40,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--nodes", type=int, default=50, help="regular nodes of the fleet (default 50)")
     add("--seed", type=int, default=1, help="what decides the fleet and its movement (default 1)")
     add("--faults", type=float, default=0.0, help="share of nodes with a fault from the start")
+    add("--lean", action="store_true", help="let nodes of a fleet share pages, for ten thousand")
+    add("--living", action="store_true", help="let pods, pools and subnets live")
+    add("--scenario", choices=list(SCENARIOS), help="what happens to a living cluster (normal)")
+    add("--speed", type=float, default=30.0, help="simulated seconds per step of a living cluster")
     add("--replay", type=Path, help="play the recorded polls of this directory instead of a fleet")
     add("--loopback-only", action="store_true", help="use 127.0.0.1 alone: pods by proxy only")
     add("--address-base", default="127.64.0.0", help="where the nodes' addresses begin")
@@ -49,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "--listen-port", type=int, default=0, help="port of the aws-node pods (default: a free one)"
     )
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
+    add("--ec2-port", type=int, default=0, help="port of a living cluster's EC2")
+    add("--count-reserved", action="store_true", help="EC2 counts reserved addresses as available")
     add("--control-port", type=int, default=0, help="port of the control interface")
     add("--env", type=_variable, action="append", default=[], help="aws-node variable, NAME=VALUE")
     add("--startup", type=float, default=STARTUP_SECONDS, help="seconds a new pod is pending")
@@ -92,14 +99,22 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         startup=arguments.startup,
         idle=arguments.idle,
         bookmarks=arguments.bookmarks,
+        speed=arguments.speed,
+        ec2_port=arguments.ec2_port,
+        count_reserved=arguments.count_reserved,
     )
     if arguments.replay is not None:
         return Simulation.replay(arguments.replay, options)
-    return Simulation.fleet(arguments.nodes, options)
+    if arguments.living or arguments.scenario:
+        scenario = arguments.scenario or "normal"
+        return Simulation.living(arguments.nodes, options, scenario=scenario)
+    return Simulation.fleet(arguments.nodes, options, lean=arguments.lean)
 
 
 def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
     path = simulation.options.kubeconfig
+    ec2 = simulation.ec2
+    found: dict[str, object] = {} if ec2 is None else {"aws_environment": ec2.environment()}
     return {
         "api": simulation.api_url,
         "control": control.url,
@@ -107,6 +122,7 @@ def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
         "token": simulation.token(),
         "ipamd_port": simulation.ipamd_port,
         "namespace": simulation.namespace,
+        **found,
     }
 
 

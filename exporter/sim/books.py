@@ -30,6 +30,7 @@ UNREAD_REASONS = (
 )
 YOUNG_SECONDS = 120
 _YOUTH_EXCUSES = frozenset({"no_pod", "pending", "unreachable"})
+_PREFIX_DELEGATION = "ENABLE_PREFIX_DELEGATION"
 _CUSTOM_NETWORKING = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 
 Sample = tuple[dict[str, str], float]
@@ -44,6 +45,7 @@ class Entry:
     gauges: Gauges | None
     reasons: tuple[str, ...]
     capacity: float | None
+    mode: str = ""
 
     @property
     def reason(self) -> str:
@@ -55,11 +57,11 @@ def entries(cluster: Cluster) -> list[Entry]:
     return [_entry(cluster, node) for node in cluster.expected]
 
 
-def samples(cluster: Cluster, ledger: Ledger) -> Samples:
-    """Return all samples of the truth, by metric name."""
+def samples(cluster: Cluster, ledger: Ledger, homes: Mapping[str, str] | None = None) -> Samples:
+    """Return all samples of the truth, by metric name; `homes` are the instances' subnets."""
     judged = entries(cluster)
     found: Samples = defaultdict(list)
-    for source, value in _everything(judged, ledger):
+    for source, value in _everything(judged, ledger, homes or {}):
         name, labels = source
         found[name].append((dict(labels), value))
     return dict(found)
@@ -83,8 +85,10 @@ def _entry(cluster: Cluster, node: Node) -> Entry:
     young = cluster.clock() - int(node.created) < YOUNG_SECONDS
     if reasons and young and reasons[0] in _YOUTH_EXCUSES:
         reasons = ("starting",)
-    capacity = _capacity(cluster, node, gauges=gauges) if gauges is not None else None
-    return Entry(node, gauges, reasons, capacity)
+    if gauges is None:
+        return Entry(node, None, reasons, None)
+    capacity = _capacity(cluster, node, gauges=gauges)
+    return Entry(node, gauges, reasons, capacity, _mode(gauges, cluster.plan.env))
 
 
 def _reasons(node: Node) -> tuple[str, ...]:
@@ -108,13 +112,15 @@ def _capacity(cluster: Cluster, node: Node, *, gauges: Gauges) -> float | None:
     return gauges.ip_max / gauges.eni_max * usable
 
 
-def _everything(judged: list[Entry], ledger: Ledger) -> Iterable[tuple[Series, float]]:
+def _everything(
+    judged: list[Entry], ledger: Ledger, homes: Mapping[str, str]
+) -> Iterable[tuple[Series, float]]:
     yield from _scope("cluster", {}, judged=judged)
     for scope, groups in (("zone", _by_zone(judged)), ("nodegroup", _by_nodegroup(judged))):
         for name, members in groups.items():
             yield from _scope(scope, {scope: name}, judged=members)
     for entry in judged:
-        yield from _node(entry, ledger)
+        yield from _node(entry, ledger, homes)
     yield from ledger.gains().items()
 
 
@@ -181,7 +187,7 @@ def _by_nodegroup(judged: list[Entry]) -> dict[str, list[Entry]]:
     return groups
 
 
-def _node(entry: Entry, ledger: Ledger) -> Iterable[tuple[Series, float]]:
+def _node(entry: Entry, ledger: Ledger, homes: Mapping[str, str]) -> Iterable[tuple[Series, float]]:
     node, name = entry.node, entry.node.name
     target = node.target
     yield (
@@ -192,9 +198,9 @@ def _node(entry: Entry, ledger: Ledger) -> Iterable[tuple[Series, float]]:
             instance_type=node.machine.instance_type,
             zone=node.machine.zone or "none",
             nodegroup=node.machine.group or "none",
-            subnet_id="",
+            subnet_id=homes.get(node.instance_id, ""),
             cni_version=target.version if target is not None else "",
-            ip_mode=_mode(entry.gauges) if entry.gauges is not None else "",
+            ip_mode=entry.mode,
         ),
         1,
     )
@@ -208,9 +214,11 @@ def _node(entry: Entry, ledger: Ledger) -> Iterable[tuple[Series, float]]:
             yield series(f"vpc_cni_node_{family}", node=name, **dict(labels)), value
 
 
-def _mode(gauges: Gauges) -> str:
+def _mode(gauges: Gauges, env: Mapping[str, str]) -> str:
     if not gauges.ip_max:
         return "ipv6"
+    if not gauges.total:
+        return "prefix" if env.get(_PREFIX_DELEGATION) == "true" else "secondary"
     if not gauges.prefixes:
         return "secondary"
     return "prefix" if gauges.total == 16 * gauges.prefixes else "mixed"

@@ -36,6 +36,7 @@ class Control:
                 web.post("/faults", self._faults),
                 web.post("/events", self._events),
                 web.post("/api", self._api),
+                web.post("/ec2", self._ec2),
                 web.post("/tokens", self._tokens),
             ]
         )
@@ -46,26 +47,40 @@ class Control:
         nodes = [_shown(node) for node in simulation.cluster.nodes.values()]
         mode = simulation.api.trouble.mode
         return _json(
-            {"step": simulation.steps, "now": simulation.clock(), "api": mode, "nodes": nodes}
+            {
+                "step": simulation.steps,
+                "now": simulation.clock(),
+                "api": mode,
+                **simulation.told,
+                "nodes": nodes,
+            }
         )
 
     async def _truth(self, _request: web.Request) -> web.Response:
         return _json(self._simulation.truth())
 
     async def _requests(self, _request: web.Request) -> web.Response:
-        return _json(self._simulation.traffic.summary())
+        ec2 = self._simulation.ec2
+        asked = {"ec2": ec2.api.summary()} if ec2 is not None else {}
+        return _json({**self._simulation.traffic.summary(), **asked})
 
     async def _clear(self, _request: web.Request) -> web.Response:
         self._simulation.traffic.clear()
+        if (ec2 := self._simulation.ec2) is not None:
+            ec2.api.requests.clear()
         return _json({})
 
     async def _forget(self, _request: web.Request) -> web.Response:
         self._simulation.ledger.forget()
+        if (ec2 := self._simulation.ec2) is not None:
+            ec2.forget()
         return _json({})
 
     async def _step(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        return _json({"step": await self._simulation.step(int(body.get("count", 1)))})
+        seconds = float(body["seconds"]) if "seconds" in body else None
+        reached = await self._simulation.step(int(body.get("count", 1)), seconds=seconds)
+        return _json({"step": reached})
 
     async def _faults(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -85,6 +100,15 @@ class Control:
             body.get("trouble"), seconds=float(body.get("seconds", 1.0))
         )
         return _json({})
+
+    async def _ec2(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if (ec2 := self._simulation.ec2) is None:
+            raise ValueError("only a living cluster has EC2")
+        ec2.count_reserved = bool(body.pop("count_reserved", ec2.count_reserved))
+        if "trouble" in body:
+            await ec2.set_trouble(body.pop("trouble"), **body)
+        return _json(ec2.state())
 
     async def _tokens(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -14,7 +14,7 @@ Series = tuple[str, Labels]
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The six gauges every release of ipamd has, of one node."""
+    """Six gauges of ipamd, of one node; a release that has no prefixes holds none."""
 
     assigned: int
     total: int
@@ -22,6 +22,17 @@ class Gauges:
     eni_max: int
     ip_max: int
     prefixes: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that one ipamd process could say; what of it a page says is up to its release."""
+
+    gauges: Gauges
+    counters: Mapping[Series, float]
+    assigned_by_cidr: Mapping[str, int]
+    assigned_by_eni: Mapping[str, int]
+    started: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ subnets and EC2 belong to a later model that puts its own state under the same s
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.sim import events, walk
@@ -19,6 +19,7 @@ from exporter.sim.pages import Writer
 OLDER = "v1.15.1-eksbuild.1"
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 _HOUR = 3600.0
+_SHARED = 8
 
 
 class Story(Protocol):
@@ -74,11 +75,17 @@ _WITHOUT_AWS_NODE = (
 
 @dataclass(slots=True)
 class Fleet:
-    """A cluster of `nodes` regular nodes that the seed alone decides."""
+    """A cluster of `nodes` regular nodes that the seed alone decides.
+
+    A `lean` one has many nodes share a process, and with it the page: what ten thousand nodes say
+    is then written a few dozen times, and a restart gives a node a process of its own.
+    """
 
     nodes: int
     seed: int = 1
     others: int = len(_WITHOUT_AWS_NODE)
+    lean: bool = False
+    _shared: dict[tuple[str, str, int], Writer] = field(init=False, default_factory=dict)
 
     def begin(self, cluster: Cluster) -> None:
         """Put all nodes in, some with the older release and each with a history."""
@@ -90,19 +97,22 @@ class Fleet:
             age = rng.uniform(2 * _HOUR, 900 * _HOUR)
             node = _node(cluster, name, zone=ZONES[number % len(ZONES)], age=age)
             version = OLDER if rng.random() < 0.2 else LATEST
-            started = cluster.clock() - rng.uniform(_HOUR, age)
-            cluster.add(
-                node, _process(GROUPS[name], rng, started=started, version=version), version=version
-            )
+            if self.lean:
+                process = self._shared_process(cluster, name, rng=rng, version=version)
+            else:
+                started = cluster.clock() - rng.uniform(_HOUR, age)
+                process = _process(GROUPS[name], rng, started=started, version=version)
+            cluster.add(node, process, version=version)
         for machine in _WITHOUT_AWS_NODE[: self.others]:
             cluster.add(cluster.new_node(machine, age=_HOUR), None)
         cluster.settle()
 
     def step(self, cluster: Cluster) -> None:
         """Let every ipamd that runs live for about half a minute."""
-        for node in cluster.nodes.values():
-            if node.serving is not None and isinstance(node.process, Writer):
-                walk.live(node.process.ipamd, cluster.rng)
+        running = (node.process for node in cluster.nodes.values() if node.serving is not None)
+        for process in dict.fromkeys(running):
+            if isinstance(process, Writer):
+                walk.live(process.ipamd, cluster.rng)
 
     def join(self, cluster: Cluster) -> Node:
         """Add a young node to the group `general`; its pod is yet to come up."""
@@ -112,6 +122,16 @@ class Fleet:
         node.process = process
         events.appear(cluster, node)
         return node
+
+    def _shared_process(
+        self, cluster: Cluster, name: str, *, rng: random.Random, version: str
+    ) -> Writer:
+        """One of a few processes of this group and release, older than no node."""
+        key = (name, version, rng.randrange(_SHARED))
+        if key not in self._shared:
+            started = cluster.clock() - rng.uniform(_HOUR, 2 * _HOUR)
+            self._shared[key] = _process(GROUPS[name], rng, started=started, version=version)
+        return self._shared[key]
 
 
 def _node(cluster: Cluster, name: str, *, zone: str, age: float) -> Node:

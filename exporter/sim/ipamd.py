@@ -6,8 +6,9 @@ Who moves the state (a random walk, a warm-pool model) and how a page is written
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
-from exporter.sim.facts import Facts, Gauges, Series, series
+from exporter.sim.facts import Gauges, Series, State, series
 
 PREFIX_SIZE = 16
 UNLABELLED = (
@@ -19,7 +20,7 @@ UNLABELLED = (
 
 
 class Shape(Enum):
-    """The generations of ipamd's page that are simulated, by the first release of each."""
+    """The generations of the Go runtime under ipamd, by the first release that has each."""
 
     V1_15 = (1, 15)
     V1_23 = (1, 23)
@@ -27,8 +28,24 @@ class Shape(Enum):
     @classmethod
     def of(cls, image_tag: str) -> "Shape":
         """Return the page shape of an aws-node image tag such as `v1.23.1-eksbuild.1`."""
-        minor = int(image_tag.removeprefix("v1.").split(".")[0])
-        return max((s for s in cls if s.value[1] <= minor), key=lambda s: s.value)
+        release = Release.of(image_tag)
+        older = (shape for shape in cls if shape.value <= (release.major, release.minor))
+        return max(older, key=lambda shape: shape.value, default=cls.V1_15)
+
+
+class Release(NamedTuple):
+    """A release of the CNI."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def of(cls, image_tag: str) -> "Release":
+        """Return the release of an image tag such as `v1.23.1-eksbuild.1`."""
+        numbers = image_tag.removeprefix("v").partition("-")[0].split(".")
+        major, minor, patch = (*map(int, numbers), 0, 0)[:3]
+        return cls(major, minor, patch)
 
 
 @dataclass(slots=True)
@@ -49,7 +66,7 @@ def size(cidr: str) -> int:
     return PREFIX_SIZE if cidr.endswith("/28") else 1
 
 
-def _zeros() -> Counter[Series]:
+def zeros() -> Counter[Series]:
     """Unlabelled counters exist from the start; labelled ones do not."""
     return Counter({series(family): 0 for family in UNLABELLED})
 
@@ -63,7 +80,7 @@ class Ipamd:
     ip_max: int
     enis: list[Eni]
     prefix: bool = False
-    counts: Counter[Series] = field(default_factory=_zeros)
+    counts: Counter[Series] = field(default_factory=zeros)
     given_back: set[str] = field(default_factory=set)
     revision: int = 0
 
@@ -97,6 +114,10 @@ class Ipamd:
             prefixes=sum(size(cidr) == PREFIX_SIZE for cidr in cidrs),
         )
 
-    def facts(self) -> Facts:
-        """Return everything a careful reader would take from the page written now."""
-        return Facts(self.gauges(), dict(self.counts), self.started)
+    def state(self) -> State:
+        """Return everything the page is written from; CIDRs given back stay, at 0."""
+        held = dict.fromkeys(self.given_back, 0)
+        for eni in self.enis:
+            held |= eni.cidrs
+        by_eni = {eni.id: eni.assigned for eni in self.enis}
+        return State(self.gauges(), dict(self.counts), held, by_eni, self.started)

@@ -1,47 +1,86 @@
-"""Writes the state of one ipamd process as the page its `/metrics` serves, as its release would.
+"""Writes what an ipamd process knows as the page its `/metrics` serves, as its release would.
 
-Labelled families are absent until first used, CIDRs given back stay at 0, numbers are as Go prints
-them. What the numbers mean is none of this module's business.
+Labelled families are absent until first used, families come with their release, numbers are as Go
+prints them. What the numbers mean is none of this module's business.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 
 from exporter.sim import go_runtime
-from exporter.sim.facts import Labels, Page, Series, series, whole_hundredths
-from exporter.sim.ipamd import Ipamd, Shape
+from exporter.sim.facts import Facts, Gauges, Labels, Page, Series, State, series, whole_hundredths
+from exporter.sim.ipamd import Ipamd, Release, Shape
+
+Releases = tuple[tuple[str, str], ...]
+
+# First and last of the releases whose TYPE line calls a counter a gauge.
+_LYING: Releases = (("1.16.0", "1.18.6"), ("1.19.2", "1.19.3"))
+_BRIEFLY_LYING: Releases = (("1.16.0", "1.18.1"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family of ipamd: its header, and the suffixes its children carry."""
+    """One family of ipamd: its header, the suffixes of its children, the releases that have it."""
 
     name: str
     kind: str
     text: str
-    since: Shape = Shape.V1_15
+    since: str = "1.0.0"
+    until: str = "999.0.0"
+    gauge_in: Releases = ()
     suffixes: tuple[str, ...] = ("",)
 
-    @property
-    def header(self) -> str:
-        return f"# HELP {self.name} {self.text}\n# TYPE {self.name} {self.kind}\n"
+    def of(self, release: Release) -> bool:
+        """Whether this release has the family."""
+        return _within(release, (self.since, self.until))
+
+    def header(self, release: Release) -> str:
+        """The HELP and TYPE lines of this release."""
+        lies = any(_within(release, ends) for ends in self.gauge_in)
+        kind = "gauge" if lies else self.kind
+        return f"# HELP {self.name} {self.text}\n# TYPE {self.name} {kind}\n"
+
+
+def _within(release: Release, ends: tuple[str, str]) -> bool:
+    return Release.of(ends[0]) <= release <= Release.of(ends[1])
 
 
 FAMILIES = (
-    Family("awscni_add_ip_req_count", "counter", "The number of add IP address requests"),
+    Family(
+        "awscni_add_ip_req_count",
+        "counter",
+        "The number of add IP address requests",
+        gauge_in=_LYING,
+    ),
     Family("awscni_assigned_ip_addresses", "gauge", "The number of IP addresses assigned to pods"),
     Family(
         "awscni_assigned_ip_per_cidr",
         "gauge",
         "The total number of IP addresses assigned per cidr",
+        since="1.10.0",
     ),
     Family(
-        "awscni_assigned_ip_per_eni", "gauge", "The total number of IP addresses assigned per ENI"
+        "awscni_assigned_ip_per_eni",
+        "gauge",
+        "The total number of IP addresses assigned per ENI",
+        since="1.15.1",
     ),
-    Family("awscni_aws_api_error_count", "counter", "The number of times AWS API returns an error"),
+    Family(
+        "awscni_assigned_ip_per_ipv4cidr",
+        "gauge",
+        "The total number of IP addresses assigned per cidr",
+        since="1.9.0",
+        until="1.9.999",
+    ),
+    Family(
+        "awscni_aws_api_error_count",
+        "counter",
+        "The number of times AWS API returns an error",
+        gauge_in=_LYING,
+    ),
     Family(
         "awscni_aws_api_latency_ms",
         "summary",
@@ -53,17 +92,32 @@ FAMILIES = (
         "counter",
         "The number of errors not handled in awsutils library",
     ),
-    Family("awscni_build_info", "gauge", "A metric with a constant '1' value labeled by version"),
-    Family("awscni_connmark_backend", "gauge", "The connmark backend in use", since=Shape.V1_23),
+    Family(
+        "awscni_build_info",
+        "gauge",
+        "A metric with a constant '1' value labeled by version",
+        since="1.10.0",
+    ),
+    Family("awscni_connmark_backend", "gauge", "The connmark backend in use", since="1.23.0"),
     Family(
         "awscni_connmark_reconcile_total",
         "counter",
         "The number of connmark rule setups and cleanups",
-        since=Shape.V1_23,
+        since="1.23.0",
     ),
     Family("awscni_del_ip_req_count", "counter", "The number of delete IP address requests"),
-    Family("awscni_ec2api_error_count", "counter", "The number of failed EC2 APIs requests"),
-    Family("awscni_ec2api_req_count", "counter", "The number of requests made to EC2 APIs"),
+    Family(
+        "awscni_ec2api_error_count",
+        "counter",
+        "The number of failed EC2 APIs requests",
+        since="1.12.1",
+    ),
+    Family(
+        "awscni_ec2api_req_count",
+        "counter",
+        "The number of requests made to EC2 APIs",
+        since="1.12.1",
+    ),
     Family("awscni_eni_allocated", "gauge", "The number of ENIs allocated"),
     Family(
         "awscni_eni_max",
@@ -71,8 +125,15 @@ FAMILIES = (
         "The maximum number of ENIs that can be attached to the instance, "
         "accounting for unmanaged ENIs",
     ),
-    Family("awscni_force_removed_enis", "counter", "The number of ENIs force removed"),
-    Family("awscni_force_removed_ips", "counter", "The number of IPs force removed"),
+    Family(
+        "awscni_force_removed_enis",
+        "counter",
+        "The number of ENIs force removed",
+        gauge_in=_LYING,
+    ),
+    Family(
+        "awscni_force_removed_ips", "counter", "The number of IPs force removed", gauge_in=_LYING
+    ),
     Family(
         "awscni_ip_max",
         "gauge",
@@ -84,23 +145,28 @@ FAMILIES = (
         "awscni_ipamd_node_initialization_duration_seconds",
         "histogram",
         "Time taken by node initialization",
-        since=Shape.V1_23,
+        since="1.20.0",
         suffixes=("_bucket", "_sum", "_count"),
     ),
     Family(
         "awscni_ipamd_startup_duration_seconds",
         "histogram",
         "Time taken by ipamd to start",
-        since=Shape.V1_23,
+        since="1.20.0",
         suffixes=("_bucket", "_sum", "_count"),
     ),
     Family(
         "awscni_no_available_ip_addresses",
         "counter",
         "The number of pod IP assignments that fail due to no available IP addresses",
+        since="1.15.1",
+        gauge_in=_BRIEFLY_LYING,
     ),
     Family(
-        "awscni_pod_eni_error_count", "counter", "The number of errors encountered for pod ENIs"
+        "awscni_pod_eni_error_count",
+        "counter",
+        "The number of errors encountered for pod ENIs",
+        gauge_in=_LYING,
     ),
     Family(
         "awscni_reconcile_count",
@@ -108,17 +174,19 @@ FAMILIES = (
         "The number of times ipamd reconciles on ENIs and IP/Prefix addresses",
     ),
     Family("awscni_total_ip_addresses", "gauge", "The total number of IP addresses"),
-    Family("awscni_total_ipv4_prefixes", "gauge", "The total number of IPv4 prefixes"),
+    Family(
+        "awscni_total_ipv4_prefixes", "gauge", "The total number of IPv4 prefixes", since="1.9.0"
+    ),
 )
 
 _BASE_OF = {family.name + suffix: family.name for family in FAMILIES for suffix in family.suffixes}
-_PRINTED = {
-    shape: [(f.name, f.header) for f in FAMILIES if f.since.value <= shape.value] for shape in Shape
-}
 _BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
 _PER_CIDR = "awscni_assigned_ip_per_cidr"
 _PER_ENI = "awscni_assigned_ip_per_eni"
+_PER_OLD_CIDR = "awscni_assigned_ip_per_ipv4cidr"
+_PREFIXES = "awscni_total_ipv4_prefixes"
 _ACTIONS = ("decreaseDatastorePool", "increaseDatastorePool", "nodeIPPoolReconcile", "nodeInit")
+_ACTIONS_TO_V1_8 = ("decreaseIPPool", "increaseIPPool", "nodeIPPoolReconcile", "nodeInit")
 
 
 def number(value: float) -> str:
@@ -134,11 +202,45 @@ def number(value: float) -> str:
     return f"{'-' * parts.sign}{first}{fraction}e{power:+03d}"
 
 
-def write(ipamd: Ipamd, shape: Shape) -> bytes:
-    """Return the page that says what this process holds and has counted."""
-    families = {**_CONSTANT[shape], **_held(ipamd), **_lines(_gauges(ipamd)), **_counters(ipamd)}
-    own = (header + families[name] for name, header in _PRINTED[shape] if name in families)
-    return ("".join(own) + go_runtime.tail(shape, number(ipamd.started))).encode()
+def page(state: State, release: Release) -> Page:
+    """Return the page on which such a process says what its release knows how to say."""
+    return Page(write(state, release), _facts(state, release))
+
+
+def write(state: State, release: Release) -> bytes:
+    """Return the bytes of that page."""
+    families = {
+        **_constant(release),
+        **_held(state, per_cidr=_per_cidr(release)),
+        **_lines(_gauges(state.gauges)),
+        **_counters(state.counters),
+    }
+    own = (
+        header + families[name] for name, header in _headers(release).items() if name in families
+    )
+    tail = go_runtime.tail(Shape.of(_tag(release)), number(state.started))
+    return ("".join(own) + tail).encode()
+
+
+def _tag(release: Release) -> str:
+    return "v" + ".".join(map(str, release))
+
+
+def _per_cidr(release: Release) -> str:
+    return _PER_OLD_CIDR if _PER_OLD_CIDR in _headers(release) else _PER_CIDR
+
+
+def _facts(state: State, release: Release) -> Facts:
+    known = _headers(release)
+    counters = {name: value for name, value in state.counters.items() if _BASE_OF[name[0]] in known}
+    gauges = state.gauges if _PREFIXES in known else replace(state.gauges, prefixes=0)
+    return Facts(gauges, counters, state.started)
+
+
+@lru_cache(maxsize=64)
+def _headers(release: Release) -> Mapping[str, str]:
+    """The headers of the families this release has, in the order of the page."""
+    return {family.name: family.header(release) for family in FAMILIES if family.of(release)}
 
 
 def _lines(children: Iterable[tuple[Series, float]]) -> dict[str, str]:
@@ -160,47 +262,45 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def _counters(ipamd: Ipamd) -> dict[str, str]:
+def _counters(counters: Mapping[Series, float]) -> dict[str, str]:
     """Order children by labels, and `_sum` before `_count` within one child."""
 
     def place(child: tuple[Series, float]) -> tuple[Labels, bool]:
         (name, labels), _ = child
         return labels, name.endswith("_count")
 
-    return _lines(sorted(ipamd.counts.items(), key=place))
+    return _lines(sorted(counters.items(), key=place))
 
 
-def _gauges(ipamd: Ipamd) -> Iterator[tuple[Series, float]]:
-    gauges = ipamd.gauges()
+def _gauges(gauges: Gauges) -> Iterator[tuple[Series, float]]:
     yield series("awscni_assigned_ip_addresses"), gauges.assigned
     yield series("awscni_total_ip_addresses"), gauges.total
     yield series("awscni_eni_allocated"), gauges.enis
     yield series("awscni_eni_max"), gauges.eni_max
     yield series("awscni_ip_max"), gauges.ip_max
-    yield series("awscni_total_ipv4_prefixes"), gauges.prefixes
+    yield series(_PREFIXES), gauges.prefixes
 
 
-def _held(ipamd: Ipamd) -> dict[str, str]:
+def _held(state: State, *, per_cidr: str) -> dict[str, str]:
     """Write the many series per CIDR and ENI, whose label values need no escaping."""
-    held = dict.fromkeys(ipamd.given_back, 0)
-    for eni in ipamd.enis:
-        held |= eni.cidrs
-    per_eni = sorted((eni.id, eni.assigned) for eni in ipamd.enis)
+    by_cidr, by_eni = sorted(state.assigned_by_cidr.items()), sorted(state.assigned_by_eni.items())
     written = {
-        _PER_CIDR: "".join([f'{_PER_CIDR}{{cidr="{c}"}} {n}\n' for c, n in sorted(held.items())]),
-        _PER_ENI: "".join([f'{_PER_ENI}{{eni="{eni}"}} {n}\n' for eni, n in per_eni]),
+        per_cidr: "".join([f'{per_cidr}{{cidr="{cidr}"}} {n}\n' for cidr, n in by_cidr]),
+        _PER_ENI: "".join([f'{_PER_ENI}{{eni="{eni}"}} {n}\n' for eni, n in by_eni]),
     }
     return {name: text for name, text in written.items() if text}
 
 
-def _same_everywhere(shape: Shape) -> Iterator[tuple[Series, float]]:
-    yield series("awscni_build_info", goversion=go_runtime.go_version(shape), version=""), 1
-    yield from ((series("awscni_ipamd_action_inprogress", fn=fn), 0) for fn in _ACTIONS)
-    if shape is Shape.V1_23:
-        yield from _since_v1_20()
+@lru_cache(maxsize=64)
+def _constant(release: Release) -> Mapping[str, str]:
+    return _lines(_same_everywhere(release))
 
 
-def _since_v1_20() -> Iterator[tuple[Series, float]]:
+def _same_everywhere(release: Release) -> Iterator[tuple[Series, float]]:
+    go_version = go_runtime.go_version(Shape.of(_tag(release)))
+    yield series("awscni_build_info", goversion=go_version, version=""), 1
+    actions = _ACTIONS if release >= (1, 9) else _ACTIONS_TO_V1_8
+    yield from ((series("awscni_ipamd_action_inprogress", fn=fn), 0) for fn in actions)
     yield series("awscni_connmark_backend", backend="nftables"), 1
     yield series("awscni_connmark_reconcile_total", result="error"), 0
     yield series("awscni_connmark_reconcile_total", result="success"), 1
@@ -220,10 +320,7 @@ def _histogram(name: str, **labels: str) -> Iterator[tuple[Series, float]]:
     yield series(f"{name}_count", **labels), 1
 
 
-_CONSTANT = {shape: _lines(_same_everywhere(shape)) for shape in Shape}
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Writer:
     """A simulated process whose page is written from its state when it is next asked for."""
 
@@ -235,13 +332,14 @@ class Writer:
     def page(self) -> Page:
         """Return the page for the state as it is."""
         if self._page is None or self._revision != self.ipamd.revision:
-            body = write(self.ipamd, Shape.of(self.version))
-            self._page = Page(body, self.ipamd.facts())
+            self._page = page(self.ipamd.state(), Release.of(self.version))
             self._revision = self.ipamd.revision
         return self._page
 
     def restarted(self, now: float, version: str) -> "Writer":
         """Return the next process: it adopts what is attached and counts from zero."""
         old = self.ipamd
-        new = Ipamd(whole_hundredths(now), old.eni_max, old.ip_max, old.enis, old.prefix)
+        # Copies, as another node may go on with the process that this one leaves.
+        enis = [replace(eni, cidrs=dict(eni.cidrs)) for eni in old.enis]
+        new = Ipamd(whole_hundredths(now), old.eni_max, old.ip_max, enis, old.prefix)
         return Writer(new, version)

@@ -16,25 +16,34 @@ from typing import Any, Self
 from exporter.sim import books, events, kubeconfig
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import IDLE_SECONDS, Servers
+from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.faults import Fault
 from exporter.sim.fleet import Fleet, Story
 from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
 from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
+from exporter.sim.living.story import Living
 from exporter.sim.nodes import Node
 from exporter.sim.pod_proxy import PodProxy
 from exporter.sim.rbac import Tokens
 from exporter.sim.replay import Replay
 from exporter.sim.traffic import Traffic
+from exporter.sim.vpc import Vpc
 
 STARTUP_SECONDS = 0.25
+TOLD_SECONDS = 0.02
 TROUBLES = frozenset({"down", "hang", "slow", "error_500"})
 MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event"})
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a simulation runs; port 0 is any free one, `startup` how long a new pod is pending."""
+    """How a simulation runs.
+
+    Port 0 is any free one, `startup` how long a new pod is pending, `speed` how many simulated
+    seconds a step of a living cluster is. `count_reserved` has EC2 count the reserved addresses of
+    a subnet as available ones.
+    """
 
     seed: int = 1
     base: str = "127.64.0.0"
@@ -48,6 +57,9 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
     kubeconfig: Path | None = None
     profile: str = "full"
+    speed: float = 30.0
+    ec2_port: int = 0
+    count_reserved: bool = False
 
 
 class Simulation:
@@ -81,19 +93,41 @@ class Simulation:
             bookmarks=self.options.bookmarks,
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
+        self.ec2: Ec2Server | None = None
         self.steps = 0
         self.advanced_at = 0.0
 
     @classmethod
-    def fleet(cls, nodes: int, options: Options | None = None) -> Self:
+    def fleet(cls, nodes: int, options: Options | None = None, *, lean: bool = False) -> Self:
         """Return a simulation of a static fleet, seeded by the options."""
         options = options or Options()
-        return cls(Fleet(nodes, options.seed), options)
+        return cls(Fleet(nodes, options.seed, lean=lean), options)
+
+    @classmethod
+    def living(
+        cls, nodes: int, options: Options | None = None, *, scenario: str = "normal"
+    ) -> Self:
+        """Return a simulation of a living cluster in which a scenario happens."""
+        options = options or Options()
+        story = Living(nodes, seed=options.seed, scenario=scenario, seconds=options.speed)
+        return cls(story, options)
 
     @classmethod
     def replay(cls, directory: Path, options: Options | None = None) -> Self:
         """Return a simulation that plays recorded polls."""
         return cls(Replay(directory), options)
+
+    @property
+    def vpc(self) -> Vpc | None:
+        """The VPC of a living cluster that has begun; others have none."""
+        return self.story.vpc if isinstance(self.story, Living) else None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is going on in a living cluster, and how many simulated seconds have passed."""
+        if not isinstance(self.story, Living):
+            return {"story": "", "simulated": 0.0}
+        return {"story": self.story.told, "simulated": self.story.world.time.now}
 
     @property
     def api_url(self) -> str:
@@ -115,6 +149,7 @@ class Simulation:
         await self.servers.start(list(self.cluster.nodes.values()), port=self.options.pods_port)
         self.proxy.start()
         await self._api_listener.start()
+        await self._start_ec2()
         self._write_kubeconfig()
         return self
 
@@ -127,6 +162,8 @@ class Simulation:
         """Close every socket and take the kubeconfig away."""
         self.cluster.store.end_watches(failed=False)
         await self.proxy.stop()
+        if self.ec2 is not None:
+            await self.ec2.stop()
         await self._api_listener.stop()
         await self.servers.stop()
         if self.options.kubeconfig is not None:
@@ -144,21 +181,30 @@ class Simulation:
 
     def truth(self) -> dict[str, Any]:
         """Return what an ideal reader of what was really served would publish now."""
+        subnets, homes = (self.ec2.truth(), self.ec2.homes()) if self.ec2 is not None else ({}, {})
         return {
             "step": self.steps,
             "advanced_at": self.advanced_at,
             "now": self.clock(),
-            "samples": books.samples(self.cluster, self.ledger),
+            "samples": {**books.samples(self.cluster, self.ledger, homes), **subnets},
             "ambiguous": books.ambiguous(self.cluster),
         }
 
-    async def step(self, times: int = 1) -> int:
-        """Move the fleet or the replay on, and return the number of the step reached."""
+    async def step(self, times: int = 1, *, seconds: float | None = None) -> int:
+        """Move the world on, and return the number of the step reached.
+
+        From then on a step of a living cluster is `seconds` long, where they are given.
+        """
+        if seconds is not None and isinstance(self.story, Living):
+            self.story.seconds = seconds
         for _ in range(times):
             self.story.step(self.cluster)
             self._stepped(self.steps + 1)
         await self._settle()
         await self._write_pages()
+        # Watchers hear of the step a moment later; a reader that begins then knows all of it.
+        await asyncio.sleep(TOLD_SECONDS)
+        self.advanced_at = self.clock()
         return self.steps
 
     async def set_fault(self, names: Sequence[str], fault: str | None) -> list[str]:
@@ -208,6 +254,14 @@ class Simulation:
     def find(self, names: Sequence[str]) -> list[Node]:
         """Return the nodes of these names; an unknown one is an error."""
         return [self.cluster.nodes[name] for name in names]
+
+    async def _start_ec2(self) -> None:
+        if (vpc := self.vpc) is not None:
+            options = self.options
+            self.ec2 = Ec2Server(
+                self.cluster, vpc, port=options.ec2_port, count_reserved=options.count_reserved
+            )
+            await self.ec2.start()
 
     def _api_moment(self, moment: str) -> None:
         store = self.cluster.store

@@ -2,11 +2,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.sim import exposition
-from exporter.sim.facts import Facts, Gauges, series
-from exporter.sim.ipamd import Eni, Ipamd, Shape
-from exporter.sim.pages import Writer, number, write
+from exporter.sim.facts import Gauges, series
+from exporter.sim.ipamd import Eni, Ipamd, Release
+from exporter.sim.pages import Writer, number, page, write
 
 NEW, OLD = "v1.23.1-eksbuild.1", "v1.15.1-eksbuild.1"
+V1_23, V1_15 = Release(1, 23, 1), Release(1, 15, 1)
 
 
 def ipamd() -> Ipamd:
@@ -52,8 +53,8 @@ def test_a_page_says_what_the_process_holds_and_has_counted() -> None:
     state.count("awscni_aws_utils_error_count", fn="f", error='a "b"\\\nc')
     state.count("awscni_aws_api_latency_ms_sum", 250, api="CreateTags", error="false", status="200")
     state.count("awscni_aws_api_latency_ms_count", 2, api="CreateTags", error="false", status="200")
-    found = samples(write(state, Shape.V1_23))
-    facts = state.facts()
+    found = samples(write(state.state(), V1_23))
+    facts = page(state.state(), V1_23).facts
     assert facts.gauges == Gauges(5, 32, enis=2, eni_max=3, ip_max=432, prefixes=2)
     assert {name: found[name] for name in facts.counters} == facts.counters
     assert found[series("awscni_total_ip_addresses")] == 32
@@ -65,50 +66,29 @@ def test_a_page_says_what_the_process_holds_and_has_counted() -> None:
 def test_reading_a_written_page_gives_its_facts_again() -> None:
     state = ipamd()
     state.count("awscni_del_ip_req_count", 3, reason="PodDeleted")
-    read = exposition.read(write(state, Shape.V1_15).decode())
-    assert read == Facts(state.gauges(), state.facts().counters, 1787200000.5)
+    read = exposition.read(write(state.state(), V1_15).decode())
+    assert read == page(state.state(), V1_15).facts
 
 
 def test_a_labelled_family_is_absent_until_it_is_used() -> None:
     state = ipamd()
-    assert b"awscni_del_ip_req_count" not in write(state, Shape.V1_23)
-    assert b"\nawscni_add_ip_req_count 0\n" in write(state, Shape.V1_23)
+    assert b"awscni_del_ip_req_count" not in write(state.state(), V1_23)
+    assert b"\nawscni_add_ip_req_count 0\n" in write(state.state(), V1_23)
     state.count("awscni_del_ip_req_count", reason="PodDeleted")
-    assert b'\nawscni_del_ip_req_count{reason="PodDeleted"} 1\n' in write(state, Shape.V1_23)
+    assert b'\nawscni_del_ip_req_count{reason="PodDeleted"} 1\n' in write(state.state(), V1_23)
 
 
 def test_a_cidr_that_was_given_back_stays_at_zero() -> None:
     state = ipamd()
     state.given_back.add("10.0.9.0/28")
-    assert b'\nawscni_assigned_ip_per_cidr{cidr="10.0.9.0/28"} 0\n' in write(state, Shape.V1_23)
+    assert b'\nawscni_assigned_ip_per_cidr{cidr="10.0.9.0/28"} 0\n' in write(state.state(), V1_23)
     assert state.gauges().total == 32
 
 
-def test_the_older_release_lacks_what_came_later() -> None:
-    families = {
-        shape: {
-            family.name for family in text_string_to_metric_families(write(ipamd(), shape).decode())
-        }
-        for shape in Shape
-    }
-    assert families[Shape.V1_15] < families[Shape.V1_23]
-    assert families[Shape.V1_23] - families[Shape.V1_15] == {
-        "awscni_connmark_backend",
-        "awscni_connmark_reconcile",
-        "awscni_ipamd_node_initialization_duration_seconds",
-        "awscni_ipamd_startup_duration_seconds",
-        "go_gc_gogc_percent",
-        "go_gc_gomemlimit_bytes",
-        "go_sched_gomaxprocs_threads",
-        "process_network_receive_bytes",
-        "process_network_transmit_bytes",
-    }
-
-
-@pytest.mark.parametrize(("tag", "shape"), [(NEW, Shape.V1_23), (OLD, Shape.V1_15)])
-def test_the_image_tag_decides_the_shape(tag: str, shape: Shape) -> None:
-    assert Shape.of(tag) is shape
-    assert Writer(ipamd(), tag).page().body == write(ipamd(), shape)
+@pytest.mark.parametrize(("tag", "release"), [(NEW, V1_23), (OLD, V1_15)])
+def test_the_image_tag_decides_the_release(tag: str, release: Release) -> None:
+    assert Release.of(tag) == release
+    assert Writer(ipamd(), tag).page().body == write(ipamd().state(), release)
 
 
 def test_a_page_is_written_again_only_after_a_change() -> None:

@@ -1,0 +1,135 @@
+"""EC2 as one node's ipamd meets it: its requests done in the VPC, timed, and at times throttled.
+
+How often ipamd asked is counted by the pool's own tally.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from exporter.core import pool
+from exporter.sim.facts import Series, series
+from exporter.sim.vpc import NewEni, Refusal, Subnet, Vpc
+
+_LATENCY = "awscni_aws_api_latency_ms"
+_CNI_ROLE = "kubernetes.io/role/cni"
+
+
+@dataclass(slots=True)
+class Weather:
+    """How EC2 is today, for all nodes: the share of calls that it throttles."""
+
+    throttled: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class NodeEc2:
+    """The EC2 of one instance, which is in the subnet `home`."""
+
+    vpc: Vpc
+    instance: str
+    home: str
+    cluster: str
+    rng: random.Random
+    weather: Weather
+    discovery: bool = True
+    timings: Counter[Series] = field(default_factory=Counter)
+
+    def __call__(self, request: pool.Request) -> pool.Granted | pool.Refused:
+        """Answer one request."""
+        api = type(request).__name__
+        try:
+            if self.rng.random() < self.weather.throttled:
+                raise Refusal("RequestLimitExceeded")
+            answer = self._done(request)
+        except Refusal as refusal:
+            self.time(api, self.rng.randint(60, 400), error=refusal.code)
+            return pool.Refused(refusal.code)
+        self.time(api, self.rng.randint(80, 900))
+        return answer
+
+    def time(self, api: str, milliseconds: int, *, error: str = "", calls: int = 1) -> None:
+        """Add to ipamd's summary of how long calls take."""
+        labels = {"api": api, "error": str(bool(error)).lower(), "status": error or "200"}
+        self.timings[series(f"{_LATENCY}_sum", **labels)] += milliseconds
+        self.timings[series(f"{_LATENCY}_count", **labels)] += calls
+
+    def tag_primary(self) -> None:
+        """Put ipamd's tags on the primary ENI, as it does on every managed one."""
+        primary = self.vpc.instances[self.instance].attached[0]
+        self.vpc.eni(primary).tags |= self._tags()
+
+    def _done(self, request: pool.Request) -> pool.Granted:
+        vpc = self.vpc
+        match request:
+            case pool.AssignPrivateIpAddresses(eni, count, size):
+                return pool.Granted(cidrs=tuple(vpc.assign(eni, count, size=size)))
+            case pool.UnassignPrivateIpAddresses(eni, cidrs, size):
+                vpc.unassign(eni, cidrs, size=size)
+            case pool.DescribeNetworkInterfaces(eni, size):
+                held = vpc.eni(eni).prefixes if size == pool.PREFIX else vpc.eni(eni).secondary
+                return pool.Granted(cidrs=tuple(held))
+            case pool.CreateNetworkInterface(count, size):
+                return self._created(count, size)
+            case pool.AttachNetworkInterface(eni):
+                return pool.Granted(device=vpc.attach(eni, self.instance).device)
+            case pool.ModifyNetworkInterfaceAttribute(eni):
+                if (attachment := vpc.eni(eni).attachment) is not None:
+                    attachment.delete_on_termination = True
+            case pool.DetachNetworkInterface(eni):
+                vpc.detach(eni)
+            case pool.DeleteNetworkInterface(eni):
+                vpc.delete(eni)
+        return pool.Granted()
+
+    def _created(self, count: int, size: int) -> pool.Granted:
+        """Create in the subnet with the most room; ipamd tries the others before it gives up."""
+        refusal = Refusal("InvalidSubnetID.NotFound")
+        prefix = size == pool.PREFIX
+        for subnet in self._subnets():
+            new = NewEni(
+                subnet=subnet.id,
+                secondary=0 if prefix else count,
+                prefixes=count if prefix else 0,
+                description=f"aws-K8S-{self.instance}",
+                tags=self._tags() | {"node.k8s.amazonaws.com/createdAt": self._stamp()},
+                use="node",
+            )
+            try:
+                eni = self.vpc.create(new)
+            except Refusal as refused:
+                refusal = refused
+            else:
+                cidrs = eni.prefixes if prefix else eni.secondary
+                return pool.Granted(tuple(cidrs), eni.id, subnet.id)
+        raise refusal
+
+    def _subnets(self) -> list[Subnet]:
+        home = self.vpc.subnets[self.home]
+        if not self.discovery:
+            return [home]
+        tagged = [subnet for subnet in self.vpc.subnets.values() if _for_pods(subnet, home)]
+        return sorted(tagged, key=lambda subnet: -subnet.available)
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            "node.k8s.amazonaws.com/instance_id": self.instance,
+            "cluster.k8s.amazonaws.com/name": self.cluster,
+            "eks:eni:owner": "amazon-vpc-cni",
+        }
+
+    def _stamp(self) -> str:
+        return stamp(self.vpc.clock())
+
+
+def _for_pods(subnet: Subnet, home: Subnet) -> bool:
+    """Whether ipamd of a node at home there would create an ENI in a subnet."""
+    if subnet is home:
+        return subnet.tags.get(_CNI_ROLE) != "0"
+    return subnet.zone == home.zone and subnet.tags.get(_CNI_ROLE, "0") not in {"0", ""}
+
+
+def stamp(moment: float) -> str:
+    """Write a time as ipamd tags it."""
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

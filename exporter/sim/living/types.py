@@ -1,0 +1,73 @@
+"""The machines of a living cluster: instance types with their limits, and the node groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exporter.core.pool import Limits, Settings
+from exporter.sim.nodes import Machine
+
+# What a node runs in its own network: aws-node and kube-proxy.
+HOST_PODS = 2
+_PODS_CAP = 110
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceType:
+    """A type's ENIs, IPv4 addresses of each, CPU in thousandths, branch ENIs and hypervisor."""
+
+    name: str
+    enis: int
+    ipv4_per_eni: int
+    cpu: int
+    branches: int = 0
+    nitro: bool = True
+
+    def limits(self, settings: Settings) -> Limits:
+        """What it allows ipamd with these settings; max pods are those of a managed node group."""
+        enis = settings.max_eni if 1 <= settings.max_eni < self.enis else self.enis
+        prefix = settings.prefix_delegation and self.nitro
+        per_eni = (self.ipv4_per_eni - 1) * (16 if prefix else 1)
+        pods = (enis - settings.custom_networking) * per_eni + HOST_PODS
+        return Limits(
+            enis=self.enis,
+            ipv4_per_eni=self.ipv4_per_eni,
+            max_pods=min(pods, _PODS_CAP),
+            trunk_capable=self.branches > 0,
+            prefix_capable=self.nitro,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A node group: what it is made of, how much of the cluster it is, and who labels it."""
+
+    name: str
+    type: InstanceType
+    share: int
+    label: str = "eks.amazonaws.com/nodegroup"
+
+    def machine(self, zone: str, settings: Settings) -> Machine:
+        """One machine of the group, as the Kubernetes API shows it."""
+        return Machine(
+            self.type.name,
+            zone,
+            self.type.limits(settings).max_pods,
+            group=self.name,
+            group_label=self.label,
+            pod_eni=self.type.branches if settings.pod_eni else 0,
+        )
+
+
+_GROUPS = (
+    Group("general", InstanceType("m5.xlarge", 4, 15, 4000, branches=18), share=5),
+    Group("compute", InstanceType("m5.2xlarge", 4, 15, 8000, branches=38), share=3),
+    # Not nitro, so ipamd ignores the prefix setting there and hands out single addresses.
+    Group("legacy", InstanceType("m4.2xlarge", 4, 15, 8000, nitro=False), share=2),
+    Group(
+        "burst",
+        InstanceType("m6g.large", 3, 10, 2000, branches=9),
+        share=2,
+        label="karpenter.sh/nodepool",
+    ),
+)
+GROUPS: Mapping[str, Group] = {group.name: group for group in _GROUPS}
