@@ -9,19 +9,22 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from exporter.board import Board
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Discoverer, Discovery, Identity
-from exporter.cycle import Cycle, IpamdLoop, every
+from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
+from exporter.cycle import Cycle, IpamdLoop, Publish, every
 from exporter.garbage import Garbage
+from exporter.inputs.ec2 import Ec2, Ec2Config
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct
 from exporter.outputs.prometheus import NodeMetrics, Selection, process_registry
 from exporter.outputs.web import Pages, serving
 from exporter.settings import Settings
+from exporter.subnet_loop import SubnetLoop, Told
 
 log = logging.getLogger(__name__)
 
@@ -31,25 +34,26 @@ _WITHDRAWN_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """A discoverer whose cluster's name and region are what the settings say, where they do."""
+    """A discoverer whose cluster has the name that the settings, else Kubernetes, else EC2 tell."""
 
     inner: Discoverer
     cluster: str
     region: str
+    told: Callable[[], Told] = Told
 
     def discover(self) -> Discovery | None:
         """Return what should be read now, with the identity completed."""
         found = self.inner.discover()
-        if found is None or not (self.cluster or self.region):
-            return found
-        known = found.identity
+        if found is None:
+            return None
+        known, told = found.identity, self.told()
         identity = Identity(
-            self.cluster or known.cluster,
+            self.cluster or known.cluster or told.cluster,
             self.region or known.region,
-            known.vpc_id,
+            known.vpc_id or told.vpc_id,
             known.kubernetes_version,
         )
-        return replace(found, identity=identity)
+        return found if identity == known else replace(found, identity=identity)
 
 
 def selection(settings: Settings) -> Selection:
@@ -70,47 +74,120 @@ def split_address(address: str) -> tuple[str | None, int]:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the exporter until `stop` is set; OSError where its address is not free."""
-    slowest = max(settings.interval, settings.scrape_timeout)
-    board = Board(selection(settings), _WITHDRAWN_AFTER * slowest)
+    board = _board(settings)
 
     def note(source: str, state: SourceState) -> None:
         health = SourceHealth(state.up, state.last_success, None, state.reason)
         board.note(Source(source), health)
 
-    kube_config = KubeConfig(
-        kubeconfig=settings.kubeconfig or os.environ.get("KUBECONFIG", ""),
-        namespace=settings.namespace,
-    )
-    read_config = NodesConfig(
-        port=settings.ipamd_metrics_port,
-        timeout=settings.scrape_timeout,
-        concurrency=settings.scrape_concurrency,
-        allow_loopback=settings.allow_loopback_targets,
-        check_addresses=settings.scrape_via == "direct",
-    )
+    def latest() -> Snapshot | None:
+        return loop.latest
+
     host, port = split_address(settings.listen_address)
     async with (
         serving(Pages(board, process_registry()), host, port) as address,
-        connect(kube_config, note) as kube,
+        connect(_kube_config(settings), note) as kube,
+        _ec2(settings, latest) as reader,
     ):
         log.info("listening", extra={"host": address[0], "port": address[1]})
-        fetch = (
-            direct(read_config)
-            if settings.scrape_via == "direct"
-            else kube.proxy_fetch(port=read_config.port, timeout=read_config.timeout)
-        )
-        discoverer = Identified(kube, settings.cluster_name, settings.region)
         garbage = Garbage(time.monotonic)
         garbage.start()
+        begun = asyncio.Event()
 
         async def publish(cycle: Cycle) -> None:
             for state in kube.sources():
                 note(state.source, state)
             await board.publish(cycle)
             garbage.after_cycle()
+            begun.set()
 
-        loop = IpamdLoop(discoverer, Nodes(read_config, fetch), publish, time.time)
-        await _until(stop, kube.run(), _collect(kube, loop, settings.interval))
+        work = [kube.run()]
+        told: Callable[[], Told] = Told
+        if reader is not None:
+            subnets = SubnetLoop(
+                reader,
+                latest,
+                board.subnets.put,
+                lambda source, state: board.note_aws(source, state, reader.requests),
+                time.time,
+                settings.ec2_enis_interval,
+            )
+            told = lambda: subnets.told  # noqa: E731 - what it is then
+            often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
+            work.append(_after(begun, subnets.survey_if_due, often))
+            work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
+        loop = _ipamd_loop(settings, kube, publish, told)
+        work.append(_collect(kube, loop, settings.interval))
+        await _until(stop, *work)
+
+
+def _board(settings: Settings) -> Board:
+    """The board; what is slower than its interval counts as that slow."""
+    slowest = max(settings.interval, settings.scrape_timeout)
+    slowest_subnets = max(settings.ec2_subnets_interval, settings.scrape_timeout)
+    board = Board(
+        selection(settings),
+        _WITHDRAWN_AFTER * slowest,
+        subnets_max_age=_WITHDRAWN_AFTER * slowest_subnets,
+    )
+    if "ec2" in settings.sources:
+        for source in (Source.EC2_ENIS, Source.EC2_SUBNETS):
+            board.health = board.health.with_source(source, SourceHealth())
+    return board
+
+
+def _kube_config(settings: Settings) -> KubeConfig:
+    kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG", "")
+    return KubeConfig(kubeconfig=kubeconfig, namespace=settings.namespace)
+
+
+def _ipamd_loop(
+    settings: Settings, kube: Kube, publish: Publish, told: Callable[[], Told]
+) -> IpamdLoop:
+    config = NodesConfig(
+        port=settings.ipamd_metrics_port,
+        timeout=settings.scrape_timeout,
+        concurrency=settings.scrape_concurrency,
+        allow_loopback=settings.allow_loopback_targets,
+        check_addresses=settings.scrape_via == "direct",
+    )
+    fetch = (
+        direct(config)
+        if settings.scrape_via == "direct"
+        else kube.proxy_fetch(port=config.port, timeout=config.timeout)
+    )
+    discoverer = Identified(kube, settings.cluster_name, settings.region, told)
+    nodes = Nodes(config, fetch)
+    return IpamdLoop(discoverer, nodes, publish, time.time, homes=lambda: told().homes)
+
+
+@asynccontextmanager
+async def _ec2(
+    settings: Settings, latest: Callable[[], Snapshot | None]
+) -> AsyncIterator[Ec2 | None]:
+    """The door to EC2 while it is open, None where it is switched off."""
+    if "ec2" not in settings.sources:
+        yield None
+        return
+
+    def region() -> str:
+        # The door asks on its own threads, where nothing may be discovered anew.
+        snapshot = latest()
+        return snapshot.discovery.identity.region if snapshot else ""
+
+    reader = Ec2(Ec2Config(region=region))
+    try:
+        yield reader
+    finally:
+        await reader.close()
+
+
+async def _after(
+    begun: asyncio.Event, work: Callable[[], Awaitable[None]], interval: float
+) -> None:
+    """Work on every beat, once there is something to work on."""
+    await begun.wait()
+    await every(interval, work, clock=time.monotonic)
 
 
 async def _collect(kube: Kube, loop: IpamdLoop, interval: float) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from exporter import __version__
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.report import Report
+from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
 from exporter.outputs.prometheus import Block, Drawable, Format, Selection, Sheet, draw, joined
 
 log = logging.getLogger(__name__)
 
 Whole = TypeVar("Whole")
+# By service, operation and outcome.
+Requests = Mapping[tuple[str, str, str], int]
 
 
 @dataclass(slots=True)
@@ -67,22 +70,32 @@ class Board:
     selection: Selection
     max_age: float
     monotonic: Callable[[], float] = time.monotonic
+    subnets_max_age: float = 0.0
     health: Health = field(default_factory=lambda: Health(__version__))
     nodes: Shelf[Report] = field(init=False)
+    subnets: Shelf[tuple[SubnetUsage, ...]] = field(init=False)
     _told: dict[Source, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Put up the shelves."""
         self.nodes = Shelf(self.selection.tables(), self.max_age, self.monotonic)
+        tables = self.selection.subnet_tables()
+        self.subnets = Shelf(tables, self.subnets_max_age, self.monotonic)
 
     @property
     def report(self) -> Report | None:
         """The latest report on the nodes, None while there is none or once it is too old."""
         return self.nodes.fresh
 
+    @property
+    def accounts(self) -> tuple[SubnetUsage, ...]:
+        """The latest accounts of the subnets, none while there are none or they are too old."""
+        return self.subnets.fresh or ()
+
     async def block(self, form: Format) -> Block:
         """Return all fresh reports in one format."""
-        blocks = [block for block in (await self.nodes.block(form),) if block is not None]
+        parts = await self.nodes.block(form), await self.subnets.block(form)
+        blocks = [block for block in parts if block is not None]
         return blocks[0] if len(blocks) == 1 else joined(blocks)
 
     async def publish(self, cycle: Cycle) -> None:
@@ -100,6 +113,9 @@ class Board:
 
         When the API server is away all its collections are down for one reason: that is one line.
         """
+        before = self.health.sources.get(source)
+        if state.last_success is None and before is not None:
+            state = replace(state, last_success=before.last_success)
         self.health = self.health.with_source(source, state)
         told = self._told.pop(source, None)
         if not state.up and state.reason not in self._told.values():
@@ -108,3 +124,8 @@ class Board:
                 log.warning("source is down: %s", state.reason, extra={"source": source.value})
         elif state.up and told:
             log.info("source is up again", extra={"source": source.value})
+
+    def note_aws(self, source: Source, state: SourceHealth, requests: Requests) -> None:
+        """Take news of a source in AWS, and how many requests there were so far."""
+        self.health = replace(self.health, aws_requests=requests)
+        self.note(source, state)

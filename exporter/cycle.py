@@ -70,6 +70,8 @@ class IpamdLoop:
     stopwatch: Callable[[], float] = time.monotonic
     memory: Memory = field(default_factory=Memory)
     unread: Mapping[str, Reason] = field(default_factory=dict)
+    homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
+    latest: Snapshot | None = None
 
     async def collect(self) -> None:
         """Run one cycle; without a discovery there is nothing to say yet."""
@@ -78,10 +80,11 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        snapshot = Snapshot(now, discovery, outcomes)
+        snapshot = Snapshot(now, discovery, outcomes, self.homes())
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)
+        self.latest = snapshot
         await self.publish(cycle)
         self._tell(cycle)
 

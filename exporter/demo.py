@@ -19,13 +19,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from exporter.outputs.terminal import Figures, screen, waiting
 
 _STEP_SECONDS = 2.0
+# Of the simulated cluster's time, in one step of ours.
+_SIMULATED_SECONDS = 30
 _REFRESH_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _HTTP_SECONDS = 5.0
@@ -40,15 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duration", type=float, default=None, help="seconds to run (until Ctrl-C)"
     )
     parser.add_argument(
+        "--scenario",
+        default="exhaustion",
+        help="what happens: normal, exhaustion (one zone's subnet runs out) or rollout",
+    )
+    parser.add_argument(
         "--faults", type=float, default=0.1, help="share of nodes that fail in some way (0.1)"
     )
     parser.add_argument("--port", type=int, default=61681, help="port of the exporter (61681)")
 
 
-def main(options: Mapping[str, float]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Run the demonstration; return the exit status."""
     console = Console()
-    port = int(options["port"])
+    port = options["port"]
     if not _free(port):
         console.print(f"port {port} is in use: choose another with --port", style="red")
         return 1
@@ -112,9 +120,10 @@ def _process(command: list[str], environment: Mapping[str, str], log: Path) -> I
 
 
 @contextlib.contextmanager
-def _simulation(options: Mapping[str, float], folder: Path) -> Iterator[Mapping[str, str]]:
+def _simulation(options: Mapping[str, Any], folder: Path) -> Iterator[Mapping[str, Any]]:
     """Run the simulated cluster; give what it says of itself: its addresses and ports."""
-    command = ["exporter.sim", "--nodes", str(int(options["nodes"])), "--seed", "1"]
+    command = ["exporter.sim", "--nodes", str(options["nodes"]), "--seed", "1"]
+    command += ["--scenario", options["scenario"], "--speed", str(_SIMULATED_SECONDS)]
     command += ["--faults", str(options["faults"]), "--kubeconfig", str(folder / "kubeconfig")]
     if _loopback_only():
         command.append("--loopback-only")
@@ -128,7 +137,7 @@ def _simulation(options: Mapping[str, float], folder: Path) -> Iterator[Mapping[
 
 
 @contextlib.contextmanager
-def _daemon(cluster: Mapping[str, str], port: int, folder: Path) -> Iterator[Child]:
+def _daemon(cluster: Mapping[str, Any], port: int, folder: Path) -> Iterator[Child]:
     """Run the very daemon that a cluster would run, against the simulated one."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("EXPORTER_")}
     own |= {
@@ -139,7 +148,10 @@ def _daemon(cluster: Mapping[str, str], port: int, folder: Path) -> Iterator[Chi
         "EXPORTER_SCRAPE_VIA": "apiserver" if _loopback_only() else "direct",
         "EXPORTER_IPAMD_METRICS_PORT": str(cluster["ipamd_port"]),
         "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
+        "EXPORTER_EC2_SUBNETS_INTERVAL": str(_STEP_SECONDS),
+        "EXPORTER_EC2_ENIS_INTERVAL": str(_STEP_SECONDS),
     }
+    own |= cluster["aws_environment"]
     with _process(["exporter", "run"], own, folder / "exporter.log") as child:
         yield child
 
@@ -152,16 +164,19 @@ def _watch(console: Console, url: str, control: str, child: Child, duration: flo
             if child.poll() is not None:
                 raise SystemExit("the exporter ended by itself")
             if time.monotonic() - stepped >= _STEP_SECONDS:
-                _request(f"{control}/step", b"")
+                _request(f"{control}/step", b"{}")
                 stepped = time.monotonic()
-            text = _request(f"{url}metrics")
-            figures = Figures.parse(text) if text else None
-            shown = figures is not None and figures.all("vpc_cni_cluster_nodes")
-            seconds = time.monotonic() - started
-            live.update(
-                screen(figures, url) if figures and shown else waiting(url, seconds), refresh=True
-            )
+            live.update(_picture(url, control, time.monotonic() - started), refresh=True)
             time.sleep(_REFRESH_SECONDS)
+
+
+def _picture(url: str, control: str, seconds: float) -> RenderableType:
+    text = _request(f"{url}metrics")
+    figures = Figures.parse(text) if text else Figures({})
+    if not figures.all("vpc_cni_cluster_nodes"):
+        return waiting(url, seconds)
+    state = json.loads(_request(f"{control}/state") or "{}")
+    return screen(figures, url, str(state.get("story", "")))
 
 
 def _request(url: str, body: bytes | None = None) -> str | None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 PREFIX = "EXPORTER_"
 CONFIG_VARIABLE = "EXPORTER_CONFIG"
+SOURCES = ("ipamd", "ec2")
 
 # What cni-metrics-helper reads (reference 6.1): its name, ours, and how its values translate.
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error"}
@@ -73,8 +74,18 @@ def _address(value: object) -> object:
     return value
 
 
+def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in SOURCES]
+    if unknown:
+        raise ValueError(f"has no source {', '.join(unknown)}; there are {', '.join(SOURCES)}")
+    return names
+
+
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Sources = Annotated[Names, AfterValidator(_sources)]
 Address = Annotated[str, BeforeValidator(_address)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
@@ -109,6 +120,11 @@ class Settings(BaseModel):
         description="A kubeconfig file. Empty: KUBECONFIG, else the pod's service account, else "
         "~/.kube/config.",
     )
+    sources: Sources = Field(
+        SOURCES,
+        description="What is read: ipamd on the nodes, and EC2's subnets and ENIs (ec2). ipamd "
+        "is always read.",
+    )
     interval: Seconds = Field(30.0, description="Seconds between two readings of the nodes.")
     scrape_timeout: Seconds = Field(
         5.0, description="Seconds after which a node that has not answered is unread."
@@ -125,6 +141,12 @@ class Settings(BaseModel):
     ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
     allow_loopback_targets: Boolean = Field(
         False, description="Read pods on loopback addresses, for demonstrations and tests."
+    )
+    ec2_subnets_interval: Seconds = Field(
+        60.0, description="Seconds between two readings of the subnets."
+    )
+    ec2_enis_interval: Seconds = Field(
+        180.0, description="Seconds between two readings of all ENIs of the VPC."
     )
     metrics_allow: Names = Field(
         (),

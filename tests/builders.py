@@ -16,10 +16,14 @@ from exporter.core.model import (
     Reading,
     Reason,
     Snapshot,
+    Subnet,
     Target,
     Unread,
 )
+from exporter.core.owners import ENI_OWNERS, LeakOwner, Use
+from exporter.core.prefixes import BlockState
 from exporter.core.report import Memory, Report, step
+from exporter.core.subnets import Role, SubnetUsage
 
 NOW = 1_787_200_000.0
 # Long before any poll of a test.
@@ -37,6 +41,7 @@ def node(
     nodegroup: str = "blue",
     max_pods: int | None = 29,
     offers_pod_eni: bool = False,
+    fargate: bool = False,
     addresses: tuple[str, ...] | None = ("10.0.0.1",),
 ) -> Node:
     return Node(
@@ -49,6 +54,7 @@ def node(
         nodegroup=nodegroup,
         max_pods=max_pods,
         offers_pod_eni=offers_pod_eni,
+        fargate=fargate,
         addresses=addresses,
     )
 
@@ -135,14 +141,89 @@ def snapshot(
     time: float = NOW,
     nodes_known: bool = True,
     identity: Identity | None = None,
+    others: tuple[Node, ...] = (),
+    subnets: Mapping[str, str] | None = None,
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
-    return Snapshot(time, Discovery(targets, nodes_known, identity or Identity()), outcomes)
+    discovery = Discovery(targets, nodes_known, identity or Identity(), others)
+    return Snapshot(time, discovery, outcomes, subnets or {})
 
 
 def report(
-    *outcomes: Outcome, nodes_known: bool = True, identity: Identity | None = None
+    *outcomes: Outcome,
+    nodes_known: bool = True,
+    identity: Identity | None = None,
+    subnets: Mapping[str, str] | None = None,
 ) -> Report:
     """What the first snapshot of these outcomes comes to."""
-    shot = snapshot(*outcomes, nodes_known=nodes_known, identity=identity)
+    shot = snapshot(*outcomes, nodes_known=nodes_known, identity=identity, subnets=subnets)
     return step(Memory(), shot)[1]
+
+
+def without_enis(
+    id: str = "subnet-b", *, name: str = "", free: int = 10, roles: tuple[Role, ...] = ()
+) -> SubnetUsage:
+    """A small subnet whose ENIs could not all be read."""
+    subnet = Subnet(
+        id=id,
+        vpc_id="vpc-1",
+        zone="eu-west-1b",
+        zone_id="euw1-az2",
+        cidr="10.0.1.0/26",
+        available=free,
+        name=name,
+    )
+    return SubnetUsage(subnet=subnet, size=64, free=free, utilization=1 - free / 59, roles=roles)
+
+
+def subnet_usage(id: str = "subnet-a", *, name: str = "pods-a", free: int = 151) -> SubnetUsage:
+    """A subnet with nodes and others in it, whose every address is accounted for."""
+    subnet = Subnet(
+        id=id,
+        vpc_id="vpc-1",
+        zone="eu-west-1a",
+        zone_id="euw1-az1",
+        cidr="10.0.0.0/24",
+        available=free,
+        name=name,
+    )
+    uses = {
+        Use.FREE: free,
+        Use.PREFIX_RESERVED_FREE: 16,
+        Use.AWS_RESERVED: 5,
+        Use.NODE_PRIMARY: 4,
+        Use.POD_ASSIGNED: 191 - free,
+        Use.POD_WARM: 20,
+        Use.POD_COOLDOWN: 2,
+        Use.LEAKED: 10,
+        Use.EKS_CONTROL_PLANE: 2,
+        Use.LOAD_BALANCER: 3,
+        Use.UNATTRIBUTED: 3,
+    }
+    blocks = {
+        BlockState.FREE: 6,
+        BlockState.FREE_RESERVED: 1,
+        BlockState.DELEGATED: 2,
+        BlockState.FRAGMENTED: 5,
+        BlockState.FULL: 2,
+    }
+    enis = {
+        Use.NODE_PRIMARY: 4,
+        Use.LEAKED: 1,
+        Use.EKS_CONTROL_PLANE: 2,
+        Use.LOAD_BALANCER: 3,
+    }
+    return SubnetUsage(
+        subnet=subnet,
+        size=256,
+        free=free,
+        utilization=1 - (free + 16) / 251,
+        roles=(Role.NODE, Role.POD, Role.CONTROL_PLANE),
+        uses={use: uses.get(use, 0) for use in Use},
+        residue=3,
+        blocks={state: blocks.get(state, 0) for state in BlockState},
+        fragmentation=31 / 143,
+        enis={use: enis.get(use, 0) for use in ENI_OWNERS},
+        leaked={LeakOwner.THIS_CLUSTER: 1, LeakOwner.UNKNOWN: 0},
+        drains=(),
+    )

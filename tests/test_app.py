@@ -1,16 +1,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from exporter.app import Identified, run, selection, split_address
+from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
 from exporter.core.model import Discovery, Identity
 from exporter.outputs.prometheus import Format, NodeMetrics, Selection, Sheet
 from exporter.settings import load
+from exporter.subnet_loop import Told
 from tests.builders import target
+from tests.inputs.fake_kube import FakeKube, fake_kube
+from tests.inputs.kube_parts import kubeconfig
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,41 @@ class TestTheIdentity:
             (target(),), nodes_known=True, identity=wanted
         )
 
+    @pytest.mark.parametrize(
+        ("cluster", "known", "wanted"),
+        [
+            pytest.param(
+                "", Identity(), Identity(cluster="by-tag", vpc_id="vpc-9"), id="what EC2 tells"
+            ),
+            pytest.param(
+                "", Identity("from-the-pods"), Identity("from-the-pods", "", "vpc-9"), id="the pods"
+            ),
+            pytest.param(
+                "prod", Identity("from-the-pods"), Identity("prod", "", "vpc-9"), id="the name set"
+            ),
+            pytest.param("", KNOWN, KNOWN, id="all is known already"),
+        ],
+    )
+    def test_is_completed_by_what_ec2_tells(
+        self, cluster: str, known: Identity, wanted: Identity
+    ) -> None:
+        found = Discovery((target(),), nodes_known=True, identity=known)
+        told = Told("vpc-9", "by-tag", {"i-1": "subnet-a"})
+        identified = Identified(Found(found), cluster, "", lambda: told)
+        assert identified.discover() == Discovery((target(),), nodes_known=True, identity=wanted)
+
+    def test_follows_what_is_told_later(self) -> None:
+        told = [Told()]
+        found = Discovery((), nodes_known=True)
+        identified = Identified(Found(found), "", "", lambda: told[-1])
+        assert identified.discover() is found
+        told.append(Told("vpc-9", "by-tag"))
+        assert identified.discover() == Discovery((), True, Identity("by-tag", "", "vpc-9"))
+
+    def test_that_is_known_leaves_the_discovery_as_it_is(self) -> None:
+        found = Discovery((target(),), nodes_known=True, identity=KNOWN)
+        assert Identified(Found(found), "from-the-pods", "eu-west-1").discover() is found
+
     def test_waits_for_the_discovery(self) -> None:
         assert Identified(Found(None), "prod", "eu-west-1").discover() is None
 
@@ -86,6 +133,116 @@ def test_a_port_that_is_taken_ends_the_run_with_an_error_of_the_system() -> None
         settings = load({"listen_address": address}, {}).settings
         with pytest.raises(OSError, match="address already in use"):
             asyncio.run(run(settings, asyncio.Event()))
+
+
+@pytest.fixture
+def _garbage_as_it_was() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+class Listening(logging.Handler):
+    """Learns from the log where the exporter listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "listening":
+            self.url.set_result(f"http://{vars(record)['host']}:{vars(record)['port']}")
+
+
+@asynccontextmanager
+async def running(kubeconfig: str, **flags: str) -> AsyncIterator[str]:
+    """Run the exporter for a while; give its address."""
+    given = {"listen_address": "127.0.0.1:0", "kubeconfig": kubeconfig, **flags}
+    stop, listening, log = asyncio.Event(), Listening(), logging.getLogger("exporter.app")
+    log.addHandler(listening)
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(run(load(given, {}).settings, stop))
+            yield await listening.url
+            stop.set()
+    finally:
+        log.removeHandler(listening)
+
+
+async def scraped(url: str) -> list[Sample]:
+    async with ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+        return [sample for family in families for sample in family.samples]
+
+
+def by_source(samples: Iterable[Sample], name: str) -> dict[str, float]:
+    return {
+        it.labels["source"]: it.value for it in samples if it.name == f"vpc_cni_exporter_{name}"
+    }
+
+
+BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods"}
+
+
+@pytest.mark.usefixtures("_garbage_as_it_was")
+@pytest.mark.parametrize(
+    ("sources", "told", "requests"),
+    [
+        pytest.param(
+            "ipamd,ec2",
+            {*BASIC, "ec2_enis", "ec2_subnets"},
+            {(*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES},
+            id="EC2 on",
+        ),
+        pytest.param("ipamd", BASIC, set(), id="EC2 off"),
+    ],
+)
+def test_only_the_sources_that_are_on_are_told(
+    sources: str,
+    told: set[str],
+    requests: set[tuple[str, ...]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="exporter.app")
+
+    async def scenario() -> list[Sample]:
+        async with running(str(tmp_path / "no kubeconfig"), sources=sources) as url:
+            return await scraped(url)
+
+    samples = asyncio.run(scenario())
+    assert by_source(samples, "source_up") == dict.fromkeys(told, 0)
+    asked = {
+        (it.labels["service"], it.labels["operation"], it.labels["outcome"]): it.value
+        for it in samples
+        if it.name == "vpc_cni_exporter_aws_requests_total"
+    }
+    assert asked == dict.fromkeys(requests, 0)
+
+
+@pytest.mark.usefixtures("_garbage_as_it_was")
+def test_ec2_is_read_once_there_is_a_snapshot_of_the_nodes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="exporter.app")
+
+    async def scenario() -> list[Sample]:
+        async with fake_kube(FakeKube()) as fake:
+            config = kubeconfig(tmp_path, fake.url, {"token": fake.token})
+            async with running(config, cluster_name="prod") as url:
+                while "ec2_enis" not in by_source(
+                    found := await scraped(url), "cycle_duration_seconds"
+                ):
+                    pass
+        return found
+
+    samples = asyncio.run(scenario())
+    up = by_source(samples, "source_up")
+    assert up == {**dict.fromkeys(up, 1), "ec2_enis": 0, "ec2_subnets": 0}
+    names = [it.labels["cluster"] for it in samples if it.name == "vpc_cni_cluster_info"]
+    assert names == ["prod"]
+    (reason,) = {it.getMessage() for it in caplog.records if "its VPC" in it.getMessage()}
+    assert reason == "source is down: no node tells its instance id, so its VPC is not known"
 
 
 def test_an_empty_sheet_is_what_is_shown_of_a_withdrawn_report() -> None:

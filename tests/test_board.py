@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,12 +13,14 @@ from exporter import __version__
 from exporter.board import Board
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Outcome, Reason
+from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
-from exporter.outputs.prometheus import Format, Selection, draw
+from exporter.outputs.prometheus import Format, Selection, draw, finish
 from exporter.outputs.web import Pages
-from tests.builders import NOW, read, report, snapshot, unread
+from tests.builders import NOW, read, report, snapshot, subnet_usage, unread, without_enis
 
 MAX_AGE = 90.0
+SUBNETS_MAX_AGE = 180.0
 
 
 @dataclass
@@ -32,11 +36,16 @@ class Shown:
 
     def __init__(self, chosen: Selection | None = None, *, now: float = 1_000.0) -> None:
         self.clock = Clock(now)
-        self.board = Board(chosen or Selection(), MAX_AGE, self.clock)
+        self.board = Board(
+            chosen or Selection(), MAX_AGE, self.clock, subnets_max_age=SUBNETS_MAX_AGE
+        )
 
     def publish(self, *outcomes: Outcome, at: float = NOW, seconds: float = 0.25) -> None:
         cycle = Cycle(snapshot(*outcomes, time=at), report(*outcomes), seconds)
         asyncio.run(self.board.publish(cycle))
+
+    def put(self, *subnets: SubnetUsage) -> None:
+        asyncio.run(self.board.subnets.put(subnets))
 
     def text(self, form: Format = Format.TEXT) -> bytes:
         return asyncio.run(self.board.block(form)).plain
@@ -48,6 +57,10 @@ class Shown:
 
 def drawn(*outcomes: Outcome, form: Format = Format.TEXT) -> bytes:
     return draw(Selection().tables(), report(*outcomes), {}).block(form).plain
+
+
+def drawn_subnets(*subnets: SubnetUsage, form: Format = Format.TEXT) -> bytes:
+    return draw(Selection().subnet_tables(), subnets, {}).block(form).plain
 
 
 forms = pytest.mark.parametrize("form", [pytest.param(it, id=it.name.lower()) for it in Format])
@@ -113,8 +126,85 @@ class TestTheBoard:
         assert during in (drawn(read()), drawn(unread()))
         assert afterwards == drawn(unread())
 
+    def test_shows_the_report_that_it_had_while_the_next_is_drawn(self) -> None:
+        board = Shown().board
+        first, second = (
+            Cycle(snapshot(it), report(it), 0.25) for it in (read("node-1"), unread("node-1"))
+        )
+
+        async def publish_while_asking() -> tuple[bytes, bytes]:
+            # One thread draws what was asked for first, and then the other.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+            await board.publish(first)
+            _, asked = await asyncio.gather(board.publish(second), board.block(Format.TEXT))
+            return asked.plain, (await board.block(Format.TEXT)).plain
+
+        assert asyncio.run(publish_while_asking()) == (
+            drawn(read("node-1")),
+            drawn(unread("node-1")),
+        )
+
     def test_is_a_view_that_the_pages_can_show(self) -> None:
         Pages(Shown().board, CollectorRegistry())
+
+
+class TestTheReportOnSubnets:
+    @forms
+    def test_stands_behind_the_one_on_nodes(self, form: Format) -> None:
+        shown = Shown()
+        shown.publish(read())
+        shown.put(subnet_usage(), without_enis())
+        assert shown.board.accounts == (subnet_usage(), without_enis())
+        assert shown.text(form) == drawn(read(), form=form) + drawn_subnets(
+            subnet_usage(), without_enis(), form=form
+        )
+
+    @forms
+    def test_is_shown_alone_where_there_is_no_other_yet(self, form: Format) -> None:
+        shown = Shown()
+        shown.put(subnet_usage())
+        assert shown.board.report is None
+        assert shown.text(form) == drawn_subnets(subnet_usage(), form=form)
+
+    def test_is_missing_without_harm_to_the_one_on_nodes(self) -> None:
+        shown = Shown()
+        shown.publish(read())
+        assert shown.board.accounts == ()
+        assert shown.text() == drawn(read())
+
+    @forms
+    def test_is_withdrawn_by_its_own_age(self, form: Format) -> None:
+        shown = Shown()
+        shown.publish(read())
+        shown.put(subnet_usage())
+        nodes, subnets = drawn(read(), form=form), drawn_subnets(subnet_usage(), form=form)
+        seen = []
+        for age in (MAX_AGE, MAX_AGE + 0.1, SUBNETS_MAX_AGE, SUBNETS_MAX_AGE + 0.1):
+            shown.clock.now = 1_000.0 + age
+            seen.append(shown.text(form))
+        assert seen == [nodes + subnets, subnets, subnets, b""]
+        assert shown.board.accounts == ()
+        shown.publish(read())
+        assert shown.text(form) == nodes
+        shown.put(without_enis())
+        assert shown.text(form) == nodes + drawn_subnets(without_enis(), form=form)
+
+    @forms
+    def test_is_joined_to_one_gzip_member_with_the_exporters_own_lines(self, form: Format) -> None:
+        shown = Shown()
+        shown.publish(read())
+        shown.put(subnet_usage())
+        block = asyncio.run(shown.board.block(form))
+        inflater = zlib.decompressobj(wbits=31)
+        found = inflater.decompress(finish(block, b"# own\n", form, gzipped=True))
+        assert found == finish(block, b"# own\n", form, gzipped=False)
+        assert found.startswith(shown.text(form) + b"# own\n")
+        assert (inflater.eof, inflater.unused_data) == (True, b"")
+
+    def test_is_what_is_selected(self) -> None:
+        shown = Shown(Selection(allow=("vpc_cni_subnet_size",)))
+        shown.put(without_enis("subnet-b"))
+        assert shown.text().splitlines()[2:] == [b'vpc_cni_subnet_size{subnet_id="subnet-b"} 64']
 
 
 class TestTheHealthOfIpamd:
@@ -179,6 +269,31 @@ class TestNewsOfASource:
         shown = Shown()
         shown.board.note(Source.NODES, AWAY)
         assert shown.board.health.sources[Source.NODES] == AWAY
+
+    def test_keep_when_a_source_last_succeeded_through_its_failures(self) -> None:
+        shown = Shown()
+        refused = SourceHealth(up=False, last_success=None, cycle_seconds=2.0, reason="refused")
+        shown.board.note(Source.EC2_ENIS, refused)
+        assert shown.board.health.sources[Source.EC2_ENIS] == refused
+        shown.board.note(Source.EC2_ENIS, UP)
+        shown.board.note(Source.EC2_ENIS, refused)
+        assert shown.board.health.sources[Source.EC2_ENIS] == replace(refused, last_success=NOW)
+        later = replace(UP, last_success=NOW + 60)
+        shown.board.note(Source.EC2_ENIS, later)
+        assert shown.board.health.sources[Source.EC2_ENIS] == later
+
+    def test_from_aws_come_with_the_requests_so_far(self) -> None:
+        shown = Shown()
+        first = {("ec2", "DescribeSubnets", "ok"): 1}
+        second = {("ec2", "DescribeSubnets", "ok"): 1, ("ec2", "DescribeSubnets", "refused"): 1}
+        shown.board.note_aws(Source.EC2_SUBNETS, UP, first)
+        assert shown.board.health == replace(
+            Health(__version__).with_source(Source.EC2_SUBNETS, UP), aws_requests=first
+        )
+        shown.board.note_aws(Source.EC2_SUBNETS, AWAY, second)
+        assert shown.board.health == replace(
+            Health(__version__).with_source(Source.EC2_SUBNETS, AWAY), aws_requests=second
+        )
 
     def test_that_are_good_from_the_start_are_not_told(
         self, caplog: pytest.LogCaptureFixture

@@ -15,7 +15,7 @@ from exporter.core.counters import ADD_REQUESTS, SERIES, Series
 from exporter.core.model import Discovery, Outcome, Reason, Target, Unavailable
 from exporter.core.report import Memory, step
 from exporter.cycle import Cycle, IpamdLoop, every, next_due
-from tests.builders import NOW, read, reading, snapshot, unread
+from tests.builders import NOW, node, read, reading, snapshot, target, unread
 
 ADDS = Series(ADD_REQUESTS, ())
 
@@ -208,6 +208,34 @@ class TestACycle:
         assert published == []
         assert loop.memory == Memory()
         assert [it for it in caplog.records if it.name == "exporter.cycle"] == []
+
+    def test_is_the_latest_from_then_on(self) -> None:
+        first, second = (read("node-1"),), (unread("node-1"),)
+        assert collected(None)[0].latest is None
+        assert collected(first)[0].latest == snapshot(*first)
+        assert collected(first, second, None)[0].latest == snapshot(*second, time=NOW + 30)
+
+    def test_has_the_nodes_in_the_subnets_that_were_told_meanwhile(self) -> None:
+        homes = {"i-1": "subnet-a"}
+        published: list[Cycle] = []
+
+        class Reader(Cluster):
+            async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
+                homes["i-2"] = "subnet-b"
+                return await super().read(targets)
+
+        async def publish(cycle: Cycle) -> None:
+            published.append(cycle)
+
+        outcomes = (
+            read(target(node("node-1", instance_id="i-1"))),
+            read(target(node("node-2", instance_id="i-2"))),
+        )
+        cluster = Reader([outcomes])
+        loop = IpamdLoop(cluster, cluster, publish, lambda: NOW, homes=lambda: dict(homes))
+        asyncio.run(loop.collect())
+        assert [it.subnet_id for it in published[0].report.nodes] == ["subnet-a", "subnet-b"]
+        assert loop.latest == published[0].snapshot
 
     def test_of_an_empty_cluster_is_published_too(self) -> None:
         _, published = collected(())

@@ -54,12 +54,15 @@ DEFAULTS = {
     "region": "",
     "namespace": "kube-system",
     "kubeconfig": "",
+    "sources": ("ipamd", "ec2"),
     "interval": 30.0,
     "scrape_timeout": 5.0,
     "scrape_concurrency": 200,
     "scrape_via": "direct",
     "ipamd_metrics_port": 61678,
     "allow_loopback_targets": False,
+    "ec2_subnets_interval": 60.0,
+    "ec2_enis_interval": 180.0,
     "metrics_allow": (),
     "metrics_deny": (),
     "node_metrics": "all",
@@ -144,6 +147,14 @@ class TestPrecedence:
             {"metrics_deny": ("a*", "b", "c")},
             id="a list",
         ),
+        pytest.param({"EXPORTER_SOURCES": "ipamd"}, {"sources": ("ipamd",)}, id="one source"),
+        pytest.param({"EXPORTER_SOURCES": " ipamd , ec2"}, {}, id="all sources"),
+        pytest.param({"EXPORTER_SOURCES": ","}, {"sources": ()}, id="no source"),
+        pytest.param(
+            {"EXPORTER_EC2_SUBNETS_INTERVAL": "0.5", "EXPORTER_EC2_ENIS_INTERVAL": "90"},
+            {"ec2_subnets_interval": 0.5, "ec2_enis_interval": 90.0},
+            id="the intervals of EC2",
+        ),
         pytest.param(
             {"EXPORTER_LISTEN_ADDRESS": "127.0.0.1:0"},
             {"listen_address": "127.0.0.1:0"},
@@ -168,6 +179,7 @@ def test_variables_are_read_as_they_are_meant(
 
 ADDRESS = "must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681"
 NO_NUMBER = "input should be a valid number, unable to parse string as a number"
+SOURCES = "there are ipamd, ec2"
 NO_INTEGER = "input should be a valid integer, unable to parse string as an integer"
 
 
@@ -196,6 +208,14 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         ),
         pytest.param(
             "scrape_via", "proxy", "input should be 'direct' or 'apiserver'", id="another way"
+        ),
+        pytest.param("sources", "ipamd,s3", f"has no source s3; {SOURCES}", id="another source"),
+        pytest.param(
+            "sources", "EC2, ,x", f"has no source EC2, x; {SOURCES}", id="several, and in capitals"
+        ),
+        pytest.param("ec2_subnets_interval", "1m", NO_NUMBER, id="subnets by the minute"),
+        pytest.param(
+            "ec2_enis_interval", "0", "input should be greater than 0", id="ENIs all the time"
         ),
         pytest.param(
             "ipamd_metrics_port",
@@ -276,6 +296,7 @@ class TestTheFile:
             pytest.param(
                 "metrics_deny: a, b\n", {"metrics_deny": ("a", "b")}, id="a list in words"
             ),
+            pytest.param("sources: [ipamd]\n", {"sources": ("ipamd",)}, id="a list of sources"),
             pytest.param("cluster_name: été\n", {"cluster_name": "été"}, id="other letters"),
         ],
     )
@@ -320,6 +341,11 @@ class TestTheFile:
                 "metrics_deny: [a, 1]",
                 "{}: metrics_deny: 1 is not usable: input should be a valid string",
                 id="no text in a list",
+            ),
+            pytest.param(
+                "sources: [ipamd, s3]",
+                f"{{}}: sources: ['ipamd', 's3'] is not usable: has no source s3; {SOURCES}",
+                id="another source in a list",
             ),
             pytest.param(
                 "legacy_metrics: 2",

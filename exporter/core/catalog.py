@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from exporter.core import counters
 from exporter.core.counters import Family
-from exporter.core.health import Health, Source
+from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
 from exporter.core.model import IpMode, Reason
 from exporter.core.report import Report, Totals
+from exporter.core.subnets import SubnetUsage
 from exporter.core.usage import NodeUsage, Usage
 
 PREFIX = "vpc_cni"
 
 Whole = TypeVar("Whole")
 Row = TypeVar("Row")
+Member = TypeVar("Member", bound=StrEnum)
 # (suffix of the metric's name, values of the extra labels, value)
 Sample = tuple[str, tuple[str, ...], float]
 Labelled = Mapping[tuple[str, ...], float | None]
@@ -42,6 +44,7 @@ class Unit(Enum):
     BOOLEAN = ("", "bool")
     INFO = ("_info", "none")
     TOTAL = ("_total", "short")
+    RATIO = ("_ratio", "percentunit")
     SECONDS = ("_seconds", "s")
     TIMESTAMP = ("_timestamp_seconds", "dateTimeFromNow")
 
@@ -123,6 +126,9 @@ ZONE: Scope[Usage] = Scope("zone", ("zone",), lambda row: (row.name,))
 NODEGROUP: Scope[Usage] = Scope("nodegroup", ("nodegroup",), lambda row: (row.name,))
 TOTALS: Scope[Totals] = Scope("cluster", (), lambda _: ())
 NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.name,))
+SUBNET: Scope[SubnetUsage] = Scope("subnet", ("subnet_id",), lambda row: (row.subnet.id,))
+# Leaks are told apart like subnets, but are not a property of one.
+LEAKS = replace(SUBNET, name="")
 EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: ())
 LEGACY: Scope[Usage] = Scope("legacy", (), lambda _: ())
 
@@ -192,7 +198,7 @@ def _node_info(row: NodeUsage) -> Labelled:
         node.instance_type,
         row.zone,
         row.nodegroup,
-        "",
+        row.subnet_id,
         pod.cni_version if pod else "",
         row.ip_mode.value,
     )
@@ -267,6 +273,99 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         unit=Unit.TOTAL,
         help="Requests for a pod IP address that the node's ipamd could not serve because it had "
         "nothing to give, as far as this exporter saw them. Retries count again.",
+    ),
+)
+
+
+def _by_member(counts: Mapping[Member, int] | None) -> Labelled:
+    return {(member.value,): count for member, count in (counts or {}).items()}
+
+
+_SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
+    labelled(
+        "{name,vpc_id,zone,zone_id,cidr}",
+        SUBNET,
+        lambda row: {
+            (
+                row.subnet.name,
+                row.subnet.vpc_id,
+                row.subnet.zone,
+                row.subnet.zone_id,
+                row.subnet.cidr,
+            ): 1.0
+        },
+        unit=Unit.INFO,
+        help="What is known of a subnet that this cluster uses or could use; `name` is its Name "
+        "tag. Always 1.",
+    ),
+    labelled(
+        "role{role}",
+        SUBNET,
+        lambda row: {(role.value,): 1.0 for role in row.roles},
+        unit=Unit.BOOLEAN,
+        help="What a subnet is for in this cluster: nodes or pods have addresses there, the EKS "
+        "control plane has ENIs there, or the CNI may or must not place pods there by its tag. "
+        "Always 1.",
+    ),
+    gauge("size", SUBNET, lambda row: row.size, help="All addresses of the subnet's CIDR."),
+    gauge(
+        "free_ip_addresses",
+        SUBNET,
+        lambda row: row.free,
+        help="Addresses that EC2 says are available (AvailableIpAddressCount). Needs no listing "
+        "of ENIs.",
+    ),
+    gauge(
+        "utilization",
+        SUBNET,
+        lambda row: row.utilization,
+        unit=Unit.RATIO,
+        help="The share of the addresses one can use (all but AWS's five) that is not free, "
+        "neither freely nor reserved for prefixes.",
+    ),
+    labelled(
+        "ip_addresses{use}",
+        SUBNET,
+        lambda row: _by_member(row.uses),
+        help="Every address of the subnet by what it is used for; the uses sum to its size. "
+        "`unattributed` is used by EC2's count and held by no visible ENI. Absent where the "
+        "subnet's ENIs could not all be read.",
+    ),
+    gauge(
+        "accounting_residue_ip_addresses",
+        SUBNET,
+        lambda row: row.residue,
+        help="The size less everything known, signed: above 0 where ENIs are not visible, below 0 "
+        "where more is seen to be used than EC2 counts.",
+    ),
+    labelled(
+        "prefix_blocks{state}",
+        SUBNET,
+        lambda row: _by_member(row.blocks),
+        help="The subnet's aligned /28 blocks by state; they sum to its size by 16. Only a free "
+        "block can become a prefix; `free_reserved` are free inside a prefix reservation, "
+        "`reserved` lie in an explicit one.",
+    ),
+    gauge(
+        "fragmentation",
+        SUBNET,
+        lambda row: row.fragmentation,
+        unit=Unit.RATIO,
+        help="Of the free addresses, the share that no free /28 block contains, the first and the "
+        "last block left out. Absent where nothing is free.",
+    ),
+    labelled(
+        "enis{owner}",
+        SUBNET,
+        lambda row: _by_member(row.enis),
+        help="ENIs in the subnet by whose they are: the use of their primary address.",
+    ),
+    labelled(
+        "leaked_enis{owner}",
+        LEAKS,
+        lambda row: _by_member(row.leaked),
+        help="ENIs that the CNI made, that are attached to nothing for more than ten minutes, and "
+        "that hold addresses of the subnet. `unknown` are those that no tag gives to a cluster.",
     ),
 )
 
@@ -365,9 +464,20 @@ _CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
 
 
 def _by_source(
-    value: Callable[[Health, Source], float | None],
+    value: Callable[[SourceHealth], float | None],
 ) -> Callable[[Health], Labelled]:
-    return lambda health: {(source.value,): value(health, source) for source in Source}
+    return lambda health: {
+        (source.value,): value(state) for source, state in health.sources.items()
+    }
+
+
+def _requests(health: Health) -> Labelled:
+    return {
+        (service, operation, outcome): health.aws_requests.get((service, operation, outcome), 0)
+        for service, operation in AWS_OPERATIONS
+        for outcome in AWS_OUTCOMES
+        if Source.EC2_ENIS in health.sources
+    }
 
 
 _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
@@ -381,24 +491,33 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
     labelled(
         "source_up{source}",
         EXPORTER,
-        _by_source(lambda health, source: float(health.sources[source].up)),
+        _by_source(lambda state: float(state.up)),
         unit=Unit.BOOLEAN,
         help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
-        "aws-node pods, `pods` the hostNetwork pods of all namespaces.",
+        "aws-node pods, `pods` the hostNetwork pods of all namespaces. A source that is switched "
+        "off has no sample.",
     ),
     labelled(
         "last_success{source}",
         EXPORTER,
-        _by_source(lambda health, source: health.sources[source].last_success),
+        _by_source(lambda state: state.last_success),
         unit=Unit.TIMESTAMP,
         help="When the source was last read with success.",
     ),
     labelled(
         "cycle_duration{source}",
         EXPORTER,
-        lambda health: {("ipamd",): health.sources[Source.IPAMD].cycle_seconds},
+        _by_source(lambda state: state.cycle_seconds),
         unit=Unit.SECONDS,
         help="How long the latest collection from the source took.",
+    ),
+    labelled(
+        "aws_requests{service,operation,outcome}",
+        EXPORTER,
+        _requests,
+        unit=Unit.TOTAL,
+        help="Requests to AWS by this exporter, repeated ones each on its own, by how they ended: "
+        "ok, throttled, refused for want of a permission or of credentials, or failed.",
     ),
     labelled(
         "target_failures{reason}",
@@ -504,8 +623,12 @@ TABLES: tuple[ReportTable, ...] = (
     NODE_TABLE,
 )
 
+SubnetTable = Table[tuple[SubnetUsage, ...], SubnetUsage]
+SUBNET_TABLE: SubnetTable = Table(SUBNET, lambda subnets: subnets, _SUBNET_METRICS)
+
 METRICS = (
     *(metric for table in TABLES for metric in table.metrics),
+    *SUBNET_TABLE.metrics,
     *EXPORTER_METRICS,
     *LEGACY_TABLE.metrics,
 )

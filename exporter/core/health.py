@@ -17,6 +17,21 @@ class Source(StrEnum):
     NODES = "nodes"
     DAEMONSETS = "daemonsets"
     PODS = "pods"  # hostNetwork pods of all namespaces
+    EC2_SUBNETS = "ec2_subnets"
+    EC2_ENIS = "ec2_enis"
+
+
+# Always on; the others join when they are switched on.
+_BASIC = (Source.IPAMD, Source.KUBERNETES, Source.NODES, Source.DAEMONSETS, Source.PODS)
+
+# What is asked of AWS, and how a request can end.
+AWS_OPERATIONS = (
+    ("ec2", "DescribeInstanceTypes"),
+    ("ec2", "DescribeNetworkInterfaces"),
+    ("ec2", "DescribeSubnets"),
+    ("ec2", "GetSubnetCidrReservations"),
+)
+AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +54,10 @@ class Health:
 
     version: str
     sources: Mapping[Source, SourceHealth] = field(
-        default_factory=lambda: dict.fromkeys(Source, SourceHealth())
+        default_factory=lambda: dict.fromkeys(_BASIC, SourceHealth())
     )
     target_failures: Mapping[Reason, int] = field(default_factory=_no_failures)
+    aws_requests: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
     def with_source(self, source: Source, state: SourceHealth) -> Health:
         """Return the health after news of one source."""

@@ -48,7 +48,11 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
     """Return what to remember and what to publish after one snapshot."""
     ledger = advance(memory.ledger, snapshot.outcomes, snapshot.time)
     nodes = tuple(
-        node_usage(outcome, ledger.failures[outcome.target.node.name])
+        node_usage(
+            outcome,
+            ledger.failures[outcome.target.node.name],
+            snapshot.subnets.get(outcome.target.node.instance_id, ""),
+        )
         for outcome in snapshot.outcomes
     )
     known = nodes if snapshot.discovery.nodes_known else ()

@@ -28,6 +28,7 @@ class NodeUsage:
     eni_capacity: int | None = None
     prefixes: int | None = None
     assignment_failures: float = 0.0
+    subnet_id: str = ""
 
     @property
     def name(self) -> str:
@@ -85,11 +86,16 @@ class Usage:
         return self.read + sum(self.unread.values())
 
 
-def node_usage(outcome: Outcome, failures: float) -> NodeUsage:
+def node_usage(outcome: Outcome, failures: float, subnet_id: str = "") -> NodeUsage:
     """Return what one outcome says about its node."""
     target = outcome.target
     if not isinstance(outcome, Read):
-        return NodeUsage(target=target, unread=outcome.reason, assignment_failures=failures)
+        return NodeUsage(
+            target=target,
+            unread=outcome.reason,
+            assignment_failures=failures,
+            subnet_id=subnet_id,
+        )
     reading = outcome.reading
     mode = ip_mode(reading, target)
     multi_nic = target.pod is not None and target.pod.enabled("ENABLE_MULTI_NIC")
@@ -104,6 +110,7 @@ def node_usage(outcome: Outcome, failures: float) -> NodeUsage:
         eni_capacity=eni_capacity(reading),
         prefixes=None if multi_nic else prefixes(reading, mode),
         assignment_failures=failures,
+        subnet_id=subnet_id,
     )
 
 

@@ -23,6 +23,7 @@ from exporter.core.catalog import (
     LEGACY_TABLE,
     NODE_TABLE,
     PROBLEM_TABLE,
+    SUBNET_TABLE,
     TABLES,
     Draw,
     Drawn,
@@ -31,6 +32,7 @@ from exporter.core.catalog import (
     LabelTexts,
     ReportTable,
     Sample,
+    SubnetTable,
 )
 from exporter.core.health import Health
 
@@ -76,6 +78,10 @@ class Selection:
         chosen += [table for table in (nodes, LEGACY_TABLE if self.legacy else None) if table]
         return tuple(table.only(self.wants) for table in chosen)
 
+    def subnet_tables(self) -> tuple[SubnetTable, ...]:
+        """Return the catalog's tables on subnets with the metrics that are published."""
+        return (SUBNET_TABLE.only(self.wants),)
+
 
 Whole_contra = TypeVar("Whole_contra", contravariant=True)
 
@@ -83,7 +89,9 @@ Whole_contra = TypeVar("Whole_contra", contravariant=True)
 class Drawable(Protocol[Whole_contra]):
     """A table of the catalog, whatever its rows are."""
 
-    def drawn(self, whole: Whole_contra, draw: Draw, before: Mapping[Key, Drawn]) -> Mapping[Key, Drawn]:
+    def drawn(
+        self, whole: Whole_contra, draw: Draw, before: Mapping[Key, Drawn]
+    ) -> Mapping[Key, Drawn]:
         """Return every row as text."""
 
     def described(self) -> Sequence[tuple[str, Kind, str]]:

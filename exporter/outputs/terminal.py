@@ -11,10 +11,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from exporter.outputs.picture import GROUPS, grouped
+
 Labels = Mapping[str, str]
 
 _BAR_WIDTH = 24
 _SHOWN_NODES = 8
+_FULL = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Figures:
         """Return every sample of a metric."""
         return self.samples.get(name, ())
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """Return the first sample that has these labels, None where there is none."""
         for found, value in self.all(name):
             if labels.items() <= found.items():
@@ -48,11 +51,15 @@ class Figures:
         return sum(value for _, value in self.all(name))
 
 
-def screen(figures: Figures, url: str) -> RenderableType:
-    """Return the whole picture: the cluster, its zones and groups, and what is missing."""
+def screen(figures: Figures, url: str, story: str = "") -> RenderableType:
+    """Return the whole picture: the cluster, its subnets, zones and groups, and what is missing.
+
+    `story` says what is going on, where someone knows.
+    """
     name = next((labels["cluster"] for labels, _ in figures.all("vpc_cni_cluster_info")), "")
     parts: list[RenderableType] = [
         _headline(figures),
+        _subnets(figures),
         _usages(figures, "zone"),
         _usages(figures, "nodegroup"),
         _counters(figures),
@@ -60,6 +67,8 @@ def screen(figures: Figures, url: str) -> RenderableType:
     if figures.value("vpc_cni_cluster_nodes", state="unread"):
         parts.append(_unread(figures))
     parts.append(_sources(figures))
+    if story:
+        parts.append(Text(f"\n{story}", style="italic"))
     return Panel(Group(*parts), title=f"pod IP addresses of {name or 'the cluster'}", subtitle=url)
 
 
@@ -122,6 +131,65 @@ def bar(assigned: float | None, warm: float | None, capacity: float | None) -> T
     return Text.assemble(
         ("█" * used, "blue"), ("█" * (held - used), "yellow"), ("░" * rest, "bright_black")
     )
+
+
+_COLORS = ("blue", "yellow", "magenta", "green", "red", "white", "bright_black", "default")
+
+
+def _subnets(figures: Figures) -> RenderableType:
+    """Each subnet with a bar of who holds its addresses; nothing where no subnet is known."""
+    names = [labels for labels, _ in figures.all("vpc_cni_subnet_info")]
+    if not names:
+        return Text("")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("\nsubnet", min_width=14)
+    for title in ("zone", "size", "free", "used", "free /28"):
+        table.add_column("\n" + title, justify="right" if title != "zone" else "left")
+    table.add_column("\nwho holds the addresses")
+    for labels in names:
+        table.add_row(*_subnet(figures, labels))
+    shown = [(name, color) for name, color in zip(GROUPS, _COLORS, strict=True) if name != "free"]
+    legend = Text.assemble(*(part for name, color in shown for part in _legend(name, color)))
+    return Group(table, legend)
+
+
+def _legend(name: str, color: str) -> tuple[tuple[str, str], str]:
+    return ("■", color), f" {name} "
+
+
+def _subnet(figures: Figures, labels: Labels) -> tuple[RenderableType, ...]:
+    of = {"subnet_id": labels["subnet_id"]}
+    used = figures.value("vpc_cni_subnet_utilization_ratio", **of) or 0.0
+    blocks = [
+        figures.value("vpc_cni_subnet_prefix_blocks", **of, state=state)
+        for state in ("free", "free_reserved")
+    ]
+    size = figures.value("vpc_cni_subnet_size", **of) or 1.0
+    uses = {
+        told["use"]: value
+        for told, value in figures.all("vpc_cni_subnet_ip_addresses")
+        if told["subnet_id"] == labels["subnet_id"]
+    }
+    return (
+        Text(labels["name"] or labels["subnet_id"]),
+        Text(labels["zone"]),
+        _figure(size),
+        _figure(figures.value("vpc_cni_subnet_free_ip_addresses", **of)),
+        Text(f"{used:.0%}", style="bold red" if used >= _FULL else "bold"),
+        _figure(None if None in blocks else sum(filter(None, blocks))),
+        stacked(grouped(uses), size) if uses else Text("its ENIs could not all be read"),
+    )
+
+
+def stacked(groups: Mapping[str, float], size: float) -> Text:
+    """Return a bar of fixed width: a part for each group of uses, what is free last."""
+    text, done, ended = Text(), 0.0, 0
+    for (name, count), color in zip(groups.items(), _COLORS, strict=True):
+        done += count
+        end = min(round(_BAR_WIDTH * done / size), _BAR_WIDTH)
+        text.append(("░" if name == "free" else "█") * (end - ended), color)
+        ended = end
+    return text
 
 
 def _counters(figures: Figures) -> RenderableType:

@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter.core.health import Health
 from exporter.core.report import Report
+from exporter.core.subnets import SubnetUsage
+from exporter.outputs.picture import GROUPS, grouped
 from exporter.outputs.prometheus import Block, Format, finish, own_lines
 
 _SHUTDOWN_SECONDS = 1.0
@@ -38,6 +40,10 @@ class View(Protocol):
     @property
     def report(self) -> Report | None:
         """The latest report, None while there is none or once it is too old."""
+
+    @property
+    def accounts(self) -> tuple[SubnetUsage, ...]:
+        """The latest accounts of the subnets, none while there are none or they are too old."""
 
     async def block(self, form: Format) -> Block:
         """Return that report as families of one format, empty where there is none."""
@@ -123,6 +129,9 @@ class Pages:
             report=report,
             health=self._view.health,
             problems=problems[:_SHOWN_PROBLEMS],
+            subnets=self._view.accounts,
+            grouped=grouped,
+            groups=tuple(GROUPS),
             more=max(len(problems) - _SHOWN_PROBLEMS, 0),
         )
         headers = {**_HEADERS, "Vary": "Accept-Encoding"}

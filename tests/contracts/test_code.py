@@ -7,6 +7,12 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
+from exporter.inputs.ec2.errors import SYSTEM, Outcome
+from exporter.inputs.ec2.service_model import OPERATIONS
+
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "exporter").rglob("*.py"))
 TREES = {
@@ -58,6 +64,20 @@ def test_the_core_imports_itself_and_the_standard_library_alone() -> None:
         and module.partition(".")[0] not in sys.stdlib_module_names
     }
     assert foreign == set()
+
+
+@pytest.mark.parametrize("name", ["exporter/cycle.py", "exporter/subnet_loop.py"])
+def test_the_loops_know_the_core_alone_and_no_door(name: str) -> None:
+    assert {
+        module
+        for module in imported(TREES[name])
+        if module.startswith("exporter") and not module.startswith("exporter.core.")
+    } == set()
+
+
+def test_every_request_that_can_be_made_of_aws_is_told_by_a_metric() -> None:
+    assert tuple((SYSTEM, operation) for operation in OPERATIONS) == AWS_OPERATIONS
+    assert tuple(outcome.value for outcome in Outcome) == AWS_OUTCOMES
 
 
 def test_no_file_is_longer_than_350_lines_but_the_table_of_metrics() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,9 @@ from exporter.core.catalog import (
     METRICS,
     NODE_TABLE,
     PROBLEM_TABLE,
+    SUBNET_TABLE,
     TABLES,
+    Draw,
     Drawn,
     Key,
     Kind,
@@ -30,10 +32,24 @@ from exporter.core.counters import (
     SERIES,
     Series,
 )
-from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
 from exporter.core.model import Identity, Reason, Target
+from exporter.core.owners import ENI_OWNERS, Use
 from exporter.core.report import Memory, Report, step
-from tests.builders import NOW, node, pod, read, reading, report, snapshot, target, unread
+from exporter.core.subnets import Role, SubnetUsage
+from tests.builders import (
+    NOW,
+    node,
+    pod,
+    read,
+    reading,
+    report,
+    snapshot,
+    subnet_usage,
+    target,
+    unread,
+    without_enis,
+)
 
 # Names, kinds and labels are an interface: whoever changes a line here renames someone's series.
 INTERFACE = """
@@ -81,10 +97,22 @@ vpc_cni_node_delegated_prefixes gauge node
 vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
 vpc_cni_node_ip_assignment_failures_total counter node
+vpc_cni_subnet_info gauge subnet_id name vpc_id zone zone_id cidr
+vpc_cni_subnet_role gauge subnet_id role
+vpc_cni_subnet_size gauge subnet_id
+vpc_cni_subnet_free_ip_addresses gauge subnet_id
+vpc_cni_subnet_utilization_ratio gauge subnet_id
+vpc_cni_subnet_ip_addresses gauge subnet_id use
+vpc_cni_subnet_accounting_residue_ip_addresses gauge subnet_id
+vpc_cni_subnet_prefix_blocks gauge subnet_id state
+vpc_cni_subnet_fragmentation_ratio gauge subnet_id
+vpc_cni_subnet_enis gauge subnet_id owner
+vpc_cni_leaked_enis gauge subnet_id owner
 vpc_cni_exporter_build_info gauge version
 vpc_cni_exporter_source_up gauge source
 vpc_cni_exporter_last_success_timestamp_seconds gauge source
 vpc_cni_exporter_cycle_duration_seconds gauge source
+vpc_cni_exporter_aws_requests_total counter service operation outcome
 vpc_cni_exporter_target_failures_total counter reason
 awscni_assigned_ip_addresses gauge
 awscni_total_ip_addresses gauge
@@ -97,8 +125,8 @@ awscni_total_ipv4_prefixes gauge
 Published = dict[tuple[str, ...], float]
 
 
-def published(shown: Report, tables: tuple[ReportTable, ...] = TABLES) -> Published:
-    """Everything a report publishes: name and label values -> value."""
+def recorded(drawing: Callable[[Draw], None]) -> Published:
+    """Everything that is drawn: name and label values -> value."""
     found: Published = {}
 
     def record(
@@ -110,9 +138,27 @@ def published(shown: Report, tables: tuple[ReportTable, ...] = TABLES) -> Publis
             found[name + suffix, *key, *extra] = value
         return ""
 
-    for table in tables:
-        table.drawn(shown, record, {})
+    drawing(record)
     return found
+
+
+def published(shown: Report, tables: tuple[ReportTable, ...] = TABLES) -> Published:
+    """Everything a report publishes."""
+
+    def drawing(draw: Draw) -> None:
+        for table in tables:
+            table.drawn(shown, draw, {})
+
+    return recorded(drawing)
+
+
+def published_of(*subnets: SubnetUsage) -> Published:
+    """Everything that is published of some subnets."""
+
+    def drawing(draw: Draw) -> None:
+        SUBNET_TABLE.drawn(subnets, draw, {})
+
+    return recorded(drawing)
 
 
 def beginning(prefix: str, found: Published) -> Published:
@@ -163,12 +209,18 @@ class TestTheInterface:
         labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
         assert labels == {(), ("state",)}
 
+    def test_has_no_label_on_a_subnet_whose_values_are_not_a_closed_list(self) -> None:
+        labels = {it.labels for it in SUBNET_TABLE.metrics if it.unit is not Unit.INFO}
+        assert {it[:1] for it in labels} == {("subnet_id",)}
+        assert {it[1:] for it in labels} == {(), ("role",), ("use",), ("state",), ("owner",)}
+
     def test_knows_how_to_draw_every_unit(self) -> None:
         assert {unit: unit.grafana for unit in Unit} == {
             Unit.COUNT: "short",
             Unit.BOOLEAN: "bool",
             Unit.INFO: "none",
             Unit.TOTAL: "short",
+            Unit.RATIO: "percentunit",
             Unit.SECONDS: "s",
             Unit.TIMESTAMP: "dateTimeFromNow",
         }
@@ -179,8 +231,8 @@ class TestTheInterface:
 
 
 def test_a_node_that_was_read_is_published_with_all_its_figures() -> None:
-    found = published(report(READ), (NODE_TABLE,))
-    info = ("node-1", "i-1", "m5.large", "a", "blue", "", "v1.19.2", "secondary")
+    found = published(report(READ, subnets={"i-1": "subnet-a"}), (NODE_TABLE,))
+    info = ("node-1", "i-1", "m5.large", "a", "blue", "subnet-a", "v1.19.2", "secondary")
     assert found == {
         ("vpc_cni_node_info", *info): 1,
         ("vpc_cni_node_read", "node-1"): 1,
@@ -309,16 +361,95 @@ def test_the_failures_of_a_node_are_its_own_counter() -> None:
     }
 
 
-def test_the_exporters_own_metrics_tell_its_health() -> None:
-    up = SourceHealth(up=True, last_success=NOW, cycle_seconds=0.25, reason="")
-    health = Health("1.2.3").with_source(Source.IPAMD, up).with_failures((UNREAD,))
-    found = {
+NO_USES = {use.value: 0 for use in Use}
+NO_ENIS = {owner.value: 0 for owner in ENI_OWNERS}
+
+
+def test_a_subnet_is_published_with_all_its_figures_at_0_where_there_is_none() -> None:
+    uses = {
+        **NO_USES,
+        "free": 151,
+        "prefix_reserved_free": 16,
+        "aws_reserved": 5,
+        "node_primary": 4,
+        "pod_assigned": 40,
+        "pod_warm": 20,
+        "pod_cooldown": 2,
+        "leaked": 10,
+        "eks_control_plane": 2,
+        "load_balancer": 3,
+        "unattributed": 3,
+    }
+    enis = {**NO_ENIS, "node_primary": 4, "leaked": 1, "eks_control_plane": 2, "load_balancer": 3}
+    blocks = {
+        "free": 6,
+        "free_reserved": 1,
+        "delegated": 2,
+        "fragmented": 5,
+        "full": 2,
+        "reserved": 0,
+    }
+    subnet = "vpc_cni_subnet_{}".format
+    info = ("subnet-a", "pods-a", "vpc-1", "eu-west-1a", "euw1-az1", "10.0.0.0/24")
+    wanted: Published = {
+        (subnet("info"), *info): 1,
+        (subnet("role"), "subnet-a", "node"): 1,
+        (subnet("role"), "subnet-a", "pod"): 1,
+        (subnet("role"), "subnet-a", "control_plane"): 1,
+        (subnet("size"), "subnet-a"): 256,
+        (subnet("free_ip_addresses"), "subnet-a"): 151,
+        (subnet("utilization_ratio"), "subnet-a"): 1 - 167 / 251,
+        **{(subnet("ip_addresses"), "subnet-a", use): n for use, n in uses.items()},
+        (subnet("accounting_residue_ip_addresses"), "subnet-a"): 3,
+        **{(subnet("prefix_blocks"), "subnet-a", state): n for state, n in blocks.items()},
+        (subnet("fragmentation_ratio"), "subnet-a"): 31 / 143,
+        **{(subnet("enis"), "subnet-a", owner): n for owner, n in enis.items()},
+        ("vpc_cni_leaked_enis", "subnet-a", "this_cluster"): 1,
+        ("vpc_cni_leaked_enis", "subnet-a", "unknown"): 0,
+    }
+    assert published_of(subnet_usage("subnet-a")) == wanted
+    assert sum(uses.values()) == 256
+    assert sum(blocks.values()) == 256 / 16
+
+
+def test_of_a_subnet_whose_enis_were_not_read_only_what_ec2_says_is_published() -> None:
+    bare = without_enis("subnet-b", free=10, roles=(Role.CNI_DISCOVERY,))
+    assert published_of(bare) == {
+        (
+            "vpc_cni_subnet_info",
+            *("subnet-b", "", "vpc-1", "eu-west-1b", "euw1-az2", "10.0.1.0/26"),
+        ): 1,
+        ("vpc_cni_subnet_role", "subnet-b", "cni_discovery"): 1,
+        ("vpc_cni_subnet_size", "subnet-b"): 64,
+        ("vpc_cni_subnet_free_ip_addresses", "subnet-b"): 10,
+        ("vpc_cni_subnet_utilization_ratio", "subnet-b"): 1 - 10 / 59,
+    }
+
+
+def test_a_subnet_with_nothing_free_has_no_fragmentation_and_a_residue_can_be_negative() -> None:
+    odd = replace(subnet_usage("subnet-a"), fragmentation=None, residue=-2)
+    found = published_of(odd)
+    assert about("vpc_cni_subnet_fragmentation_ratio", found) == {}
+    assert about("vpc_cni_subnet_accounting_residue_ip_addresses", found) == {("subnet-a",): -2}
+
+
+def own(health: Health) -> Published:
+    """Everything that is published of the exporter itself."""
+    return {
         (metric.name + suffix, *labels): value
         for metric in EXPORTER_METRICS
         for suffix, labels, value in metric.samples(health)
     }
+
+
+REQUESTS = "vpc_cni_exporter_aws_requests_total"
+
+
+def test_the_exporters_own_metrics_tell_its_health() -> None:
+    up = SourceHealth(up=True, last_success=NOW, cycle_seconds=0.25, reason="")
+    health = Health("1.2.3").with_source(Source.IPAMD, up).with_failures((UNREAD,))
     failures = "vpc_cni_exporter_target_failures_total"
-    assert found == {
+    assert own(health) == {
         ("vpc_cni_exporter_build_info", "1.2.3"): 1,
         ("vpc_cni_exporter_source_up", "ipamd"): 1,
         ("vpc_cni_exporter_source_up", "kubernetes"): 0,
@@ -329,6 +460,41 @@ def test_the_exporters_own_metrics_tell_its_health() -> None:
         ("vpc_cni_exporter_cycle_duration_seconds", "ipamd"): 0.25,
         **{(failures, reason.value): 0 for reason in Reason},
         (failures, "timeout"): 1,
+    }
+
+
+def test_a_source_has_samples_from_when_it_is_switched_on() -> None:
+    off = Health("1.2.3")
+    on = off.with_source(Source.EC2_ENIS, SourceHealth())
+    failed = SourceHealth(last_success=NOW, cycle_seconds=2.5, reason="timed out")
+    for name, states in {
+        "vpc_cni_exporter_source_up": (None, 0, 0),
+        "vpc_cni_exporter_last_success_timestamp_seconds": (None, None, NOW),
+        "vpc_cni_exporter_cycle_duration_seconds": (None, None, 2.5),
+    }.items():
+        healths = (off, on, off.with_source(Source.EC2_ENIS, failed))
+        assert tuple(about(name, own(it)).get(("ec2_enis",)) for it in healths) == states
+
+
+def test_requests_to_aws_are_all_there_at_0_where_ec2_is_read_and_not_at_all_elsewhere() -> None:
+    children = {(*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES}
+    on = Health("1.2.3").with_source(Source.EC2_ENIS, SourceHealth())
+    assert about(REQUESTS, own(on)) == dict.fromkeys(children, 0)
+    assert about(REQUESTS, own(Health("1.2.3"))) == {}
+    assert len(children) == 16
+
+
+def test_requests_to_aws_are_told_as_counted_and_by_closed_lists_alone() -> None:
+    on = Health("1.2.3").with_source(Source.EC2_ENIS, SourceHealth())
+    counted = {
+        ("ec2", "DescribeSubnets", "ok"): 7,
+        ("ec2", "DescribeNetworkInterfaces", "throttled"): 2,
+        ("ec2", "DescribeVpcs", "ok"): 1,
+    }
+    found = about(REQUESTS, own(replace(on, aws_requests=counted)))
+    assert {labels: value for labels, value in found.items() if value} == {
+        ("ec2", "DescribeSubnets", "ok"): 7,
+        ("ec2", "DescribeNetworkInterfaces", "throttled"): 2,
     }
 
 

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from exporter.core import counters, health, model, report, usage
-from exporter.core.model import IpMode, Reason, Unavailable
+from exporter.core import counters, health, limits, model, owners, prefixes, report, usage
+from exporter.core.model import InstanceType, IpMode, Reason, Unavailable
+from exporter.core.subnets import balance, values
 from tests.builders import pod
 
 
@@ -51,9 +52,38 @@ def test_an_unavailable_system_says_which_and_why() -> None:
 
 
 @pytest.mark.parametrize(
-    "module",
-    [pytest.param(it, id=it.__name__) for it in (model, counters, usage, report, health)],
+    ("hypervisor", "bare_metal", "can"),
+    [
+        pytest.param("nitro", False, True, id="Nitro"),
+        pytest.param("", True, True, id="bare metal"),
+        pytest.param("xen", False, False, id="Xen"),
+        pytest.param("", False, False, id="not known"),
+    ],
 )
+def test_prefixes_are_for_nitro_and_bare_metal(
+    hypervisor: str, bare_metal: bool, can: bool
+) -> None:
+    it = InstanceType(
+        name="x", enis=3, ipv4_per_eni=10, vcpus=2, hypervisor=hypervisor, bare_metal=bare_metal
+    )
+    assert it.prefixes is can
+
+
+MODULES = (
+    model,
+    counters,
+    usage,
+    report,
+    health,
+    limits,
+    owners,
+    prefixes,
+    values,
+    balance,
+)
+
+
+@pytest.mark.parametrize("module", [pytest.param(it, id=it.__name__) for it in MODULES])
 def test_every_value_of_the_core_is_frozen_and_slotted(module: object) -> None:
     values = [
         it for it in vars(module).values() if isinstance(it, type) and dataclasses.is_dataclass(it)

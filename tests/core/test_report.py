@@ -219,6 +219,15 @@ def test_where_nodes_may_not_be_listed_there_are_neither_zones_nor_node_groups()
     assert result.cluster == total("", usages(read(bare)))
 
 
+def test_a_node_is_in_the_subnet_of_its_instance_whether_it_was_read_or_not() -> None:
+    one, two, three, bare = (
+        target(node(f"node-{n}", instance_id=id)) for n, id in enumerate(("i-1", "i-2", "i-3", ""))
+    )
+    outcomes = (read(one), unread(two), read(three), read(bare))
+    result = report(*outcomes, subnets={"i-1": "subnet-a", "i-2": "subnet-b", "i-9": "subnet-c"})
+    assert [it.subnet_id for it in result.nodes] == ["subnet-a", "subnet-b", "", ""]
+
+
 def test_a_step_goes_on_from_what_the_one_before_remembered() -> None:
     failures = Series(ASSIGNMENT_FAILURES, ())
     memory, first = step(Memory(), snapshot(read(what=reading(said={failures: 5}))))

@@ -29,7 +29,7 @@ def usage(what: Reading, where: Target = PLAIN) -> NodeUsage:
 
 def test_a_node_that_was_read_has_every_figure_of_its_reading() -> None:
     what = reading(assigned=5, attached=18, enis=2, eni_max=3, ip_max=27, prefixes=0)
-    assert node_usage(read(PLAIN, what), 7.0) == NodeUsage(
+    assert node_usage(read(PLAIN, what), 7.0, "subnet-a") == NodeUsage(
         target=PLAIN,
         unread=None,
         ip_mode=IpMode.SECONDARY,
@@ -40,14 +40,21 @@ def test_a_node_that_was_read_has_every_figure_of_its_reading() -> None:
         eni_capacity=3,
         prefixes=0,
         assignment_failures=7.0,
+        subnet_id="subnet-a",
     )
 
 
 def test_a_node_that_was_not_read_has_no_figure_but_the_failures_counted_before() -> None:
-    found = node_usage(unread(PLAIN, Reason.MALFORMED), 7.0)
-    assert found == NodeUsage(target=PLAIN, unread=Reason.MALFORMED, assignment_failures=7.0)
+    found = node_usage(unread(PLAIN, Reason.MALFORMED), 7.0, "subnet-a")
+    assert found == NodeUsage(
+        target=PLAIN, unread=Reason.MALFORMED, assignment_failures=7.0, subnet_id="subnet-a"
+    )
     assert found.warm is None
     assert found.ip_mode is IpMode.UNKNOWN
+
+
+def test_the_subnet_of_a_node_is_empty_where_nobody_told_it() -> None:
+    assert [usage(reading()).subnet_id, node_usage(unread(PLAIN), 0.0).subnet_id] == ["", ""]
 
 
 @pytest.mark.parametrize(

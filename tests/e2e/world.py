@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 OWN = ("vpc_cni_exporter_", "vpc_cni_cluster_info", "process_", "python_")
 
 
-def key(name: str, **labels: str) -> tuple[str, Labels]:
+def key(name: str, /, **labels: str) -> tuple[str, Labels]:
     """Return how a sample is found."""
     return name, frozenset(labels.items())
 
@@ -176,6 +176,7 @@ def daemon(folder: Path, sim: Simulation, **settings: str) -> Iterator[Daemon]:
         "EXPORTER_SCRAPE_TIMEOUT": "0.5",
         "EXPORTER_IPAMD_METRICS_PORT": str(sim.facts["ipamd_port"]),
         "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
+        "EXPORTER_SOURCES": "ipamd",
     }
     with started(folder / "exporter.log", {**environment, **settings}) as running:
         yield running

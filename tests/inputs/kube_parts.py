@@ -219,4 +219,5 @@ WHOLE = Discovery(
     targets=(Target(node("n1"), pod("aws-node-1", "n1"), 2), Target(node("n2"), None, 0)),
     nodes_known=True,
     identity=Identity(region="eu-west-1", kubernetes_version=VERSION_TEXT),
+    others=(Node(name="windows", addresses=()),),
 )

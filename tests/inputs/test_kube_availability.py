@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_pods_alone_tell_which_nodes_there_are(code: int, tmp_path: Path) -> Non
             found = kube.discover()
             assert found is not None
             assert found.targets == (Target(Node(name="n1"), pod("aws-node-1", "n1"), 2),)
-            assert found.nodes_known is False
+            assert (found.nodes_known, found.others) == (False, ())
             reason = f"HTTP {code}: not you"
             down = [(source, False, reason) for source in SOURCES[1:]]
             assert sorted(told) == sorted([*down, ("kubernetes", True, "")])
@@ -155,6 +156,6 @@ def test_an_api_that_goes_away_leaves_what_was_known(tmp_path: Path) -> None:
             fake.always.clear()
             fake.drop(NODES, "n2")
             await until(kube, lambda: all_up(kube) and kube.discover() is not found)
-            assert kube.discover() == Discovery(WHOLE.targets[:1], True, WHOLE.identity)
+            assert kube.discover() == replace(WHOLE, targets=WHOLE.targets[:1])
 
     asyncio.run(scenario())

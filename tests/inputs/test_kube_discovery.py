@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from exporter.core.model import Discovery, Identity, Target
+from exporter.core.model import Identity, Node, Target
 from exporter.inputs.kube import KubeConfig, SourceState, connect
 from tests.inputs.fake_kube import (
     DAEMONSETS,
@@ -62,14 +63,14 @@ def test_while_nothing_changes_the_same_object_is_discovered(tmp_path: Path) -> 
 
             heartbeat: Json = {"conditions": [{"type": "Ready", "lastHeartbeatTime": "later"}]}
             fake.put(NODES, a_node("n1", labels=LINUX, status=heartbeat))
-            fake.put(NODES, a_node("another windows"))
+            fake.put(PODS, a_pod("aws-node-9", "a node that is gone"))
             await kube.changed()
             assert kube.discover() is found
 
             fake.put(NODES, a_node("n3", labels=LINUX))
             await kube.changed()
-            assert kube.discover() == Discovery(
-                (*WHOLE.targets, Target(node("n3"), None, 0)), True, WHOLE.identity
+            assert kube.discover() == replace(
+                WHOLE, targets=(*WHOLE.targets, Target(node("n3"), None, 0))
             )
 
     asyncio.run(scenario())
@@ -94,7 +95,32 @@ def test_a_daemonset_that_is_deleted_leaves_the_nodes_that_have_a_pod(tmp_path: 
             await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
             fake.drop(DAEMONSETS, "aws-node", "kube-system")
             await kube.changed()
-            assert kube.discover() == Discovery(WHOLE.targets[:1], True, WHOLE.identity)
+            assert kube.discover() == replace(
+                WHOLE, targets=WHOLE.targets[:1], others=(node("n2"), *WHOLE.others)
+            )
+
+    asyncio.run(scenario())
+
+
+def test_the_nodes_that_are_not_expected_are_told_beside_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        fake = a_cluster()
+        async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
+            await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
+            fargate: Json = {"eks.amazonaws.com/compute-type": "fargate"}
+            address: Json = {"addresses": [{"type": "InternalIP", "address": "10.0.0.77"}]}
+            fake.put(NODES, a_node("fargate", labels=fargate, status=address))
+            await kube.changed()
+            there = Node(name="fargate", fargate=True, addresses=("10.0.0.77",))
+            both = replace(WHOLE, others=(*WHOLE.others, there))
+            assert kube.discover() == both
+
+            fake.put(PODS, a_pod("aws-node-w", "windows"))
+            await kube.changed()
+            found = kube.discover()
+            assert found is not None
+            assert [it.node.name for it in found.targets] == ["n1", "n2", "windows"]
+            assert found.others == (there,)
 
     asyncio.run(scenario())
 
@@ -171,7 +197,7 @@ def test_the_version_is_asked_for_again_with_each_watch_of_the_pods(tmp_path: Pa
             fake.version = "v1.32.0"
             fake.hang_up()
             newer = Identity(region="eu-west-1", kubernetes_version="v1.32.0")
-            await until(kube, lambda: kube.discover() == Discovery(WHOLE.targets, True, newer))
+            await until(kube, lambda: kube.discover() == replace(WHOLE, identity=newer))
             assert len(told) == 4
 
     asyncio.run(scenario())

@@ -90,6 +90,19 @@ def test_instance_and_zone_come_from_the_provider(
     assert (found.instance_id, found.zone) == (instance, zone)
 
 
+@pytest.mark.parametrize(
+    ("labels", "fargate"),
+    [
+        pytest.param({"eks.amazonaws.com/compute-type": "fargate"}, True, id="Fargate"),
+        pytest.param({"eks.amazonaws.com/compute-type": "ec2"}, False, id="EC2"),
+        pytest.param({"eks.amazonaws.com/compute-type": "auto"}, False, id="Auto Mode"),
+        pytest.param({}, False, id="no such label"),
+    ],
+)
+def test_a_fargate_node_says_so(labels: dict[str, str], fargate: bool) -> None:
+    assert node({"metadata": {"name": "n1", "labels": labels}}).node.fargate is fargate
+
+
 def test_beta_labels_do_where_there_are_no_others() -> None:
     labels = {
         "beta.kubernetes.io/instance-type": "m5.large",

@@ -28,8 +28,9 @@ from exporter.core.counters import (
     Series,
 )
 from exporter.core.health import Health, Source, SourceHealth
-from exporter.core.model import Identity, Outcome, Reason
+from exporter.core.model import Identity, Outcome, Reason, Snapshot
 from exporter.core.report import Memory, Report, step
+from exporter.core.subnets import Role, SubnetUsage
 from exporter.outputs.prometheus import (
     Format,
     NodeMetrics,
@@ -37,12 +38,26 @@ from exporter.outputs.prometheus import (
     Sheet,
     draw,
     finish,
+    joined,
     own_lines,
     process_registry,
 )
-from tests.builders import NOW, node, pod, read, reading, report, snapshot, target, unread
+from tests.builders import (
+    NOW,
+    node,
+    pod,
+    read,
+    reading,
+    report,
+    snapshot,
+    subnet_usage,
+    target,
+    unread,
+    without_enis,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.prom"
+GOLDEN_SUBNETS = GOLDEN.with_name("subnets.prom")
 ALL = Selection()
 HEALTH = Health("1.2.3")
 NO_PROCESS = CollectorRegistry()
@@ -54,15 +69,19 @@ def sheet(shown: Report | None, selection: Selection = ALL) -> Sheet:
     return Sheet() if shown is None else draw(selection.tables(), shown, {})
 
 
+def subnet_sheet(*subnets: SubnetUsage, selection: Selection = ALL) -> Sheet:
+    return draw(selection.subnet_tables(), subnets, {})
+
+
 def page(
-    drawn: Sheet,
+    *drawn: Sheet,
     form: Format = Format.TEXT,
-    *,
     health: Health = HEALTH,
     registry: CollectorRegistry = NO_PROCESS,
 ) -> str:
     own = own_lines(health, registry, form)
-    return finish(drawn.block(form), own, form, gzipped=False).decode()
+    block = joined([it.block(form) for it in drawn])
+    return finish(block, own, form, gzipped=False).decode()
 
 
 Parser = Callable[[str], Iterable[Metric]]
@@ -144,10 +163,31 @@ def golden() -> tuple[Report, Health]:
         unread(silent, Reason.TIMEOUT),
         time=NOW + 30,
         identity=identity,
+        subnets={"i-01": "subnet-a", "i-03": "subnet-b"},
     )
+    return step(memory, second)[1], golden_health(second)
+
+
+def golden_health(shot: Snapshot) -> Health:
+    """What is known of the sources: EC2 is read as well, and refuses its ENIs just now."""
     up = SourceHealth(up=True, last_success=NOW + 30.25, cycle_seconds=0.25, reason="")
-    health = HEALTH.with_failures(second.outcomes).with_source(Source.IPAMD, up)
-    return step(memory, second)[1], health
+    health = HEALTH.with_failures(shot.outcomes).with_source(Source.IPAMD, up)
+    refused = SourceHealth(last_success=NOW - 150, cycle_seconds=4.5, reason="not allowed")
+    subnets = SourceHealth(up=True, last_success=NOW + 20.5, cycle_seconds=0.5, reason="")
+    health = health.with_source(Source.EC2_ENIS, refused).with_source(Source.EC2_SUBNETS, subnets)
+    requests = {
+        ("ec2", "DescribeNetworkInterfaces", "ok"): 20,
+        ("ec2", "DescribeNetworkInterfaces", "refused"): 1,
+        ("ec2", "DescribeSubnets", "ok"): 4,
+        ("ec2", "DescribeSubnets", "throttled"): 2,
+    }
+    return replace(health, aws_requests=requests)
+
+
+SUBNETS = (
+    subnet_usage("subnet-a", name="pods-a"),
+    without_enis("subnet-b", roles=(Role.CNI_DISCOVERY,)),
+)
 
 
 def test_a_page_is_word_for_word_the_reviewed_one() -> None:
@@ -155,17 +195,46 @@ def test_a_page_is_word_for_word_the_reviewed_one() -> None:
     assert page(sheet(shown), health=health) == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_the_families_of_subnets_are_word_for_word_the_reviewed_ones() -> None:
+    assert subnet_sheet(*SUBNETS).block(Format.TEXT).plain.decode() == GOLDEN_SUBNETS.read_text(
+        encoding="utf-8"
+    )
+
+
+@forms
+def test_the_parser_of_prometheus_adds_a_subnets_addresses_up_in_both_formats(form: Format) -> None:
+    found = samples(page(subnet_sheet(*SUBNETS), form=form), form)
+    golden_ones = samples(GOLDEN_SUBNETS.read_text(encoding="utf-8"))
+    assert {it: value for it, value in found.items() if "exporter" not in it[0]} == golden_ones
+
+    def told(name: str) -> dict[str, list[float]]:
+        values: dict[str, list[float]] = {}
+        for (it, labels), value in found.items():
+            if it == name:
+                values.setdefault(dict(labels)["subnet_id"], []).append(value)
+        return values
+
+    sizes = {"subnet-a": [256.0], "subnet-b": [64.0]}
+    assert told("vpc_cni_subnet_size") == sizes
+    assert {it: sum(n) for it, n in told("vpc_cni_subnet_ip_addresses").items()} == {
+        "subnet-a": 256
+    }
+    assert {it: 16 * sum(n) for it, n in told("vpc_cni_subnet_prefix_blocks").items()} == {
+        "subnet-a": 256
+    }
+
+
 def test_openmetrics_differs_only_in_the_names_of_counters_and_in_its_end() -> None:
     shown, health = golden()
     text = page(sheet(shown), health=health)
     wanted = re.sub(r"(?m)^(# (?:HELP|TYPE) \S+)_total ", r"\1 ", text) + "# EOF\n"
-    assert page(sheet(shown), Format.OPENMETRICS, health=health) == wanted
+    assert page(sheet(shown), form=Format.OPENMETRICS, health=health) == wanted
 
 
 @forms
 def test_the_parser_of_prometheus_reads_the_same_samples_in_both_formats(form: Format) -> None:
     shown, health = golden()
-    found = samples(page(sheet(shown), form, health=health), form)
+    found = samples(page(sheet(shown), form=form, health=health), form)
     assert found == samples(GOLDEN.read_text(encoding="utf-8"))
     labels = frozenset({"node": "ip-10-0-0-2", "state": "warm"}.items())
     assert found["vpc_cni_node_ip_addresses", labels] == 28
@@ -174,14 +243,15 @@ def test_the_parser_of_prometheus_reads_the_same_samples_in_both_formats(form: F
 @forms
 def test_a_page_with_the_process_figures_is_legal_too(form: Format) -> None:
     shown, health = golden()
-    text = page(sheet(shown), form, health=health, registry=process_registry())
+    text = page(sheet(shown), form=form, health=health, registry=process_registry())
     collected = "python_gc_objects_collected_total", frozenset({("generation", "0")})
     assert collected in samples(text, form)
     assert text.count("# EOF\n") == (form is Format.OPENMETRICS)
 
 
 def test_families_stand_together_and_carry_help_and_type() -> None:
-    text = page(sheet(report(read(), unread("node-2"))), registry=process_registry())
+    nodes = sheet(report(read(), unread("node-2")))
+    text = page(nodes, subnet_sheet(*SUBNETS), registry=process_registry())
     described: list[str] = []
     for line in text.splitlines():
         if line.startswith("# HELP "):
@@ -196,7 +266,8 @@ def test_families_stand_together_and_carry_help_and_type() -> None:
 
 def test_nothing_is_published_that_is_not_catalogued_but_the_process_figures() -> None:
     everything = Selection(legacy=True)
-    text = page(sheet(report(read()), everything), registry=process_registry())
+    nodes = sheet(report(read()), everything)
+    text = page(nodes, subnet_sheet(*SUBNETS), registry=process_registry())
     own = {name for name in names(text) if name.startswith(("process_", "python_"))}
     assert set(names(text)) - own <= {metric.name for metric in METRICS}
     assert {"process_resident_memory_bytes", "python_info"} <= own
@@ -204,7 +275,8 @@ def test_nothing_is_published_that_is_not_catalogued_but_the_process_figures() -
 
 def test_everything_that_is_catalogued_is_published_where_all_is_known() -> None:
     shown, health = golden()
-    assert set(names(page(sheet(shown, Selection(legacy=True)), health=health))) == {
+    nodes = sheet(shown, Selection(legacy=True))
+    assert set(names(page(nodes, subnet_sheet(*SUBNETS), health=health))) == {
         metric.name for metric in METRICS
     }
 
@@ -218,13 +290,16 @@ def test_without_a_report_only_the_exporters_own_metrics_stay() -> None:
 def test_a_family_without_a_sample_is_not_mentioned() -> None:
     assert "vpc_cni_cluster_ip_capacity" not in page(sheet(report(unread())))
     assert "vpc_cni_zone" not in page(sheet(report(read(), nodes_known=False)))
+    assert "vpc_cni_subnet_prefix_blocks" not in page(subnet_sheet(without_enis()))
+    assert subnet_sheet().block(Format.TEXT).plain == b""
 
 
 class TestSelection:
     def names(self, selection: Selection) -> set[str]:
         shown, health = golden()
         own = {metric.name for metric in EXPORTER_METRICS}
-        found = set(names(page(sheet(shown, selection), health=health)))
+        subnets = subnet_sheet(*SUBNETS, selection=selection)
+        found = set(names(page(sheet(shown, selection), subnets, health=health)))
         assert own <= found
         return found - own
 
@@ -256,6 +331,19 @@ class TestSelection:
                 Selection(allow=("vpc_cni_????_enis",)),
                 {"vpc_cni_zone_enis", "vpc_cni_node_enis"},
                 id="a question mark is one character",
+            ),
+            pytest.param(
+                Selection(allow=("vpc_cni_subnet_*",), deny=("*_ratio", "*ip_addresses", "*_i*")),
+                {
+                    "vpc_cni_subnet_role",
+                    "vpc_cni_subnet_size",
+                    "vpc_cni_subnet_prefix_blocks",
+                    "vpc_cni_subnet_enis",
+                },
+                id="subnets like others",
+            ),
+            pytest.param(
+                Selection(allow=("*leaked_enis",)), {"vpc_cni_leaked_enis"}, id="leaks alone"
             ),
             pytest.param(
                 Selection(allow=("vpc_cni_zone_enis", "vpc_cni_node_enis"), nodes=NodeMetrics.NONE),
@@ -303,13 +391,21 @@ def test_label_values_come_back_as_they_were(form: Format, names: list[str], clu
     outcomes = [unread(target(node(it, zone=it, nodegroup=it)), Reason.NO_POD) for it in names]
     shown = report(*outcomes, identity=Identity(cluster=cluster))
     allowed = Selection(allow=("vpc_cni_node_info", "vpc_cni_cluster_info"))
-    found = samples(page(sheet(shown, allowed), form), form)
+    found = samples(page(sheet(shown, allowed), form=form), form)
     labels = [dict(it) for name, it in found if name == "vpc_cni_node_info"]
     assert [(it["node"], it["zone"], it["nodegroup"]) for it in labels] == [
         (it, it or "none", it or "none") for it in names
     ]
     (of_cluster,) = (dict(it) for name, it in found if name == "vpc_cni_cluster_info")
     assert of_cluster["cluster"] == cluster
+
+
+@forms
+@given(name=any_text | hostile)
+def test_a_subnets_name_comes_back_as_it_was(form: Format, name: str) -> None:
+    found = samples(page(subnet_sheet(subnet_usage(name=name)), form=form), form)
+    (labels,) = (dict(it) for metric, it in found if metric == "vpc_cni_subnet_info")
+    assert labels["name"] == name
 
 
 def told(value: float, form: Format = Format.TEXT) -> str:
@@ -376,6 +472,24 @@ def test_a_gzipped_page_is_one_whole_member_that_holds_the_plain_page(
     assert inflater.decompress(zipped) == plain
     assert (inflater.eof, inflater.unused_data) == (True, b"")
     assert gzip.decompress(zipped) == plain
+
+
+@forms
+@pytest.mark.parametrize(
+    "sheets",
+    [
+        pytest.param((), id="none"),
+        pytest.param((sheet(report(*MANY)), subnet_sheet(*SUBNETS)), id="nodes and subnets"),
+        pytest.param((subnet_sheet(*SUBNETS), Sheet(), sheet(report())), id="an empty one between"),
+    ],
+)
+def test_joined_reports_are_one_gzip_member_too(form: Format, sheets: tuple[Sheet, ...]) -> None:
+    blocks, own = [it.block(form) for it in sheets], own_lines(HEALTH, NO_PROCESS, form)
+    zipped = finish(joined(blocks), own, form, gzipped=True)
+    inflater = zlib.decompressobj(wbits=31)
+    end = b"# EOF\n" if form is Format.OPENMETRICS else b""
+    assert inflater.decompress(zipped) == b"".join(it.plain for it in blocks) + own + end
+    assert (inflater.eof, inflater.unused_data) == (True, b"")
 
 
 def test_gzip_makes_a_page_of_many_nodes_a_tenth() -> None:

@@ -14,10 +14,24 @@ from prometheus_client import CollectorRegistry
 
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Identity, Reason, Target
+from exporter.core.owners import Use
 from exporter.core.report import Report
+from exporter.core.subnets import SubnetUsage
+from exporter.outputs.picture import GROUPS
 from exporter.outputs.prometheus import Block, Format, Selection, Sheet, draw, finish, own_lines
 from exporter.outputs.web import Pages, negotiate, serving, takes_gzip
-from tests.builders import NOW, node, pod, read, reading, report, target, unread
+from tests.builders import (
+    NOW,
+    node,
+    pod,
+    read,
+    reading,
+    report,
+    subnet_usage,
+    target,
+    unread,
+    without_enis,
+)
 
 HEALTH = Health("1.2.3")
 NO_PROCESS = CollectorRegistry()
@@ -31,6 +45,7 @@ class Fixed:
 
     report: Report | None = SHOWN
     health: Health = HEALTH
+    accounts: tuple[SubnetUsage, ...] = ()
 
     async def block(self, form: Format) -> Block:
         drawn = Sheet() if self.report is None else draw(Selection().tables(), self.report, {})
@@ -212,6 +227,15 @@ def test_readyz_tells_what_is_missing_while_there_is_none() -> None:
     )
 
 
+def test_readyz_follows_the_report_on_nodes_whatever_becomes_of_aws() -> None:
+    refused = SourceHealth(up=False, reason="no credentials")
+    health = HEALTH.with_source(Source.EC2_ENIS, refused)
+    assert ask("/readyz", Fixed(health=health)).status == 200
+    answer = ask("/readyz", Fixed(report=None, health=health, accounts=(subnet_usage(),)))
+    assert answer.status == 503
+    assert answer.body.decode().splitlines()[-1] == "ec2_enis: no credentials"
+
+
 @pytest.mark.parametrize("path", ["/metric", "/metrics/", "/favicon.ico", "/..%2fetc"])
 def test_an_unknown_path_is_told_which_there_are(path: str) -> None:
     answer = ask(path)
@@ -353,6 +377,46 @@ class TestThePage:
         assert [it for it in shown.texts if it.startswith("and ")] == more
         assert ("Nodes to look at" in shown.texts) is (rows > 0)
 
+    def test_has_a_row_for_each_subnet_with_a_bar_of_who_holds_its_addresses(self) -> None:
+        shown = html(Fixed(accounts=(subnet_usage("subnet-a"), without_enis("subnet-b"))))
+        assert shown.after("subnet-a", 8) == [
+            *("pods-a", "eu-west-1a", "256", "151", "33 %", "7", "1"),
+            "subnet-b",
+        ]
+        assert shown.after("subnet-b", 8) == [
+            *("eu-west-1b", "64", "10", "83 %", "–", "–"),
+            "its ENIs could not all be read",
+            "assigned",
+        ]
+        parts = [it for tag, it in shown.elements if tag == "i" and "title" in it]
+        assert [(it["class"], it["title"], it["style"]) for it in parts] == [
+            ("g0", "assigned: 40", "width: 15.62%"),
+            ("g1", "warm: 22", "width: 8.59%"),
+            ("g3", "nodes: 4", "width: 1.56%"),
+            ("g4", "leaked: 10", "width: 3.91%"),
+            ("g5", "others: 8", "width: 3.12%"),
+            ("g6", "reserved: 5", "width: 1.95%"),
+            ("g7", "free: 167", "width: 65.23%"),
+        ]
+
+    def test_groups_every_use_of_an_address_once(self) -> None:
+        assert sorted(use for group in GROUPS.values() for use in group) == sorted(Use)
+
+    @pytest.mark.parametrize(
+        ("free", "marked"),
+        [pytest.param(9, False, id="below"), pytest.param(8, True, id="above")],
+    )
+    def test_marks_a_subnet_that_is_used_to_85_percent(self, free: int, marked: bool) -> None:
+        shown = html(Fixed(accounts=(without_enis(free=free),)))
+        assert (("td", {"class": "bad"}) in shown.elements) is marked
+
+    @pytest.mark.parametrize(
+        "shown", [pytest.param(SHOWN, id="a report"), pytest.param(None, id="no report")]
+    )
+    def test_shows_subnets_where_there_are_some(self, shown: Report | None) -> None:
+        assert "Subnets" not in html(Fixed(shown)).texts
+        assert "Subnets" in html(Fixed(shown, accounts=(subnet_usage(),))).texts
+
     def test_says_that_there_is_no_report_and_why(self) -> None:
         refused = SourceHealth(up=False, reason="connection refused")
         health = HEALTH.with_source(Source.KUBERNETES, refused).with_source(Source.IPAMD, UP)
@@ -368,10 +432,14 @@ class TestThePage:
         identity = Identity(cluster=name)
         down = SourceHealth(up=False, reason=name)
         shown = html(
-            Fixed(report(unread(where), identity=identity), HEALTH.with_source(Source.PODS, down))
+            Fixed(
+                report(unread(where), identity=identity),
+                HEALTH.with_source(Source.PODS, down),
+                (subnet_usage(name=name),),
+            )
         )
         assert not shown.tags & {"script", "img"}
-        assert len([it for it in shown.texts if it == name]) == 3
+        assert len([it for it in shown.texts if it == name]) == 4
         assert {f"Pod IP addresses of {name}", f"down: {name}"} <= set(shown.texts)
 
 

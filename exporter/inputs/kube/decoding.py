@@ -202,6 +202,9 @@ class AwsNode:
 _LABELS = msgspec.json.Decoder(dict[str, str] | None)
 
 
+_COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
+
+
 def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
     """Return a node with the labels that nodes like it share."""
     own = _LABELS.decode(it.metadata.labels) or {}
@@ -221,6 +224,7 @@ def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
         nodegroup=nodegroup(labels),
         max_pods=_whole(capacity.pods),
         offers_pod_eni=(_whole(capacity.pod_eni) or 0) > 0,
+        fargate=labels.get(_COMPUTE_TYPE) == "fargate",
         addresses=tuple(a.address for a in it.status.addresses or () if a.type == "InternalIP"),
     )
     return LabelledNode(node, labels, hostname)

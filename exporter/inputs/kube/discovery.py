@@ -149,14 +149,17 @@ class Kube:
         nodes = self._nodes.objects
         selectors = tuple((self._daemonset.objects or {}).values())
         host_pods = self._host_pods.objects
+        expected = targets(
+            None if nodes is None else nodes.values(),
+            (it.pod for it in pods),
+            selectors[0] if selectors else None,
+            None if host_pods is None else Counter(host_pods.values()),
+        )
+        names = {target.node.name for target in expected}
         return Discovery(
-            targets=targets(
-                None if nodes is None else nodes.values(),
-                (it.pod for it in pods),
-                selectors[0] if selectors else None,
-                None if host_pods is None else Counter(host_pods.values()),
-            ),
+            targets=expected,
             nodes_known=nodes is not None,
+            others=tuple(it.node for it in (nodes or {}).values() if it.node.name not in names),
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

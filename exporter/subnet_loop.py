@@ -1,0 +1,167 @@
+"""The accounts of the subnets and their cadence: ENIs, then the subnets right after, one step.
+
+Between two surveys the subnets alone are read, so that what is free stays fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.core.health import Source, SourceHealth
+from exporter.core.model import Eni, Snapshot, Subnet, SubnetReader, Unavailable
+from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
+from exporter.core.subnets import Memory, SubnetUsage, Survey, accounts, facts_of, nodes_of
+
+# ENIs in these uses make a subnet one of this cluster's.
+_OURS = frozenset(
+    {Use.NODE_PRIMARY, Use.NODE_UNMANAGED, Use.POD_BRANCH, Use.FARGATE, Use.EKS_CONTROL_PLANE}
+)
+
+# A beat comes a moment early or late; a survey is due on the beat that its period ends on.
+_BEAT_SLACK = 0.99
+# What ENIs told is withdrawn after so many of their periods without news (DESIGN, promise 2).
+_WITHDRAWN_AFTER = 3
+
+Usages = tuple[SubnetUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, and for each
+    instance the subnet of its primary ENI."""
+
+    vpc_id: str = ""
+    cluster: str = ""
+    homes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SubnetLoop:
+    """Reads EC2 and hands on the subnets' accounts; what is known is replaced by each survey.
+
+    `clock` dates what is read; `stopwatch` times it and tells when it is due again, so that a
+    clock being set leaves both alone.
+    """
+
+    reader: SubnetReader
+    latest: Callable[[], Snapshot | None]
+    publish: Callable[[Usages], Awaitable[None]]
+    note: Callable[[Source, SourceHealth], None]
+    clock: Callable[[], float]
+    period: float
+    stopwatch: Callable[[], float] = time.monotonic
+    memory: Memory = field(default_factory=Memory)
+    usages: Usages = ()
+    vpcs: tuple[str, ...] = ()
+    told: Told = field(default_factory=Told)
+    surveyed: float | None = None
+
+    async def survey_if_due(self) -> None:
+        """Survey once a period, and after a failure on every beat until one succeeds."""
+        snapshot = self.latest()
+        if snapshot is not None and not self._within(self.period * _BEAT_SLACK):
+            await self.survey(snapshot)
+
+    async def survey(self, snapshot: Snapshot) -> None:
+        """Read all ENIs, and the subnets right after, and publish their account."""
+        now, started = self.clock(), self.stopwatch()
+        try:
+            enis = await self._enis(snapshot)
+        except Unavailable as error:
+            self._note(Source.EC2_ENIS, started, error.reason)
+            return
+        self._note(Source.EC2_ENIS, started)
+        # Thousands of ENIs take longer than the event loop may stand still.
+        facts, ids = await asyncio.to_thread(_ours, snapshot, enis)
+        subnets = await self._subnets(ids)
+        if subnets is None:
+            return
+        survey = Survey(
+            subnets=subnets,
+            enis=_grouped(subnets, enis),
+            facts=facts,
+            outcomes=snapshot.outcomes,
+        )
+        self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
+        self.told = Told(self.vpcs[0], facts.cluster, _homes(enis))
+        self.surveyed = started
+        await self.publish(self.usages)
+
+    async def refresh(self) -> None:
+        """Read the subnets alone; what their ENIs told stays until it is too old."""
+        if not self.usages:
+            return
+        subnets = await self._subnets({usage.subnet.id for usage in self.usages})
+        if subnets is None:
+            return
+        bare = Survey(subnets=subnets, enis={}, facts=ClusterFacts())
+        _, usages = accounts(self.memory, bare, self.clock())
+        told = {usage.subnet.id: usage for usage in self.usages}
+        if not self._within(_WITHDRAWN_AFTER * self.period):
+            told = {}
+        await self.publish(tuple(_with_partition(usage, told) for usage in usages))
+
+    def _within(self, seconds: float) -> bool:
+        """Whether the latest survey began at most so long ago."""
+        return self.surveyed is not None and self.stopwatch() - self.surveyed <= seconds
+
+    async def _enis(self, snapshot: Snapshot) -> tuple[Eni, ...]:
+        if not self.vpcs:
+            nodes = (target.node for target in snapshot.discovery.targets)
+            instances = [node.instance_id for node in nodes if node.instance_id]
+            if not instances:
+                raise Unavailable("ec2", "no node tells its instance id, so its VPC is not known")
+            self.vpcs = await self.reader.find_vpcs(instances)
+            if not self.vpcs:
+                raise Unavailable("ec2", "none of the nodes' instances has an ENI in this region")
+        return await self.reader.read_enis(vpc_ids=self.vpcs)
+
+    async def _subnets(self, ids: Iterable[str]) -> tuple[Subnet, ...] | None:
+        started = self.stopwatch()
+        try:
+            subnets = await self.reader.read_subnets(ids, self.vpcs)
+        except Unavailable as error:
+            self._note(Source.EC2_SUBNETS, started, error.reason)
+            return None
+        self._note(Source.EC2_SUBNETS, started)
+        return subnets
+
+    def _note(self, source: Source, started: float, reason: str = "") -> None:
+        succeeded = None if reason else self.clock()
+        seconds = self.stopwatch() - started
+        self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
+
+
+def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[str]]:
+    """What tells this cluster's ENIs from others', and the subnets that these are in."""
+    facts = _facts(snapshot, enis)
+    return facts, {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
+
+
+def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
+    facts = facts_of(snapshot.discovery)
+    nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
+    return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
+
+
+def _homes(enis: Iterable[Eni]) -> Mapping[str, str]:
+    return {eni.instance_id: eni.subnet_id for eni in enis if eni.instance_id and is_primary(eni)}
+
+
+def _grouped(subnets: Iterable[Subnet], enis: Iterable[Eni]) -> Mapping[str, tuple[Eni, ...]]:
+    groups: dict[str, list[Eni]] = {subnet.id: [] for subnet in subnets}
+    for eni in enis:
+        if eni.subnet_id in groups:
+            groups[eni.subnet_id].append(eni)
+    return {subnet: tuple(members) for subnet, members in groups.items()}
+
+
+def _with_partition(usage: SubnetUsage, told: Mapping[str, SubnetUsage]) -> SubnetUsage:
+    """The subnet as it is now, with what the latest survey said of its ENIs."""
+    before = told.get(usage.subnet.id)
+    if before is None:
+        return usage
+    return replace(before, subnet=usage.subnet, free=usage.free, utilization=usage.utilization)

@@ -1,0 +1,161 @@
+"""EC2 and ipamd as one world: every address of every subnet, through the whole program."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import (
+    Daemon,
+    Samples,
+    Simulation,
+    daemon,
+    eventually,
+    expected,
+    key,
+    published,
+    simulation,
+)
+
+PARTITION = ("vpc_cni_subnet_ip_addresses", "vpc_cni_subnet_prefix_blocks", "vpc_cni_subnet_enis")
+ALWAYS = (
+    "vpc_cni_subnet_size",
+    "vpc_cni_subnet_free_ip_addresses",
+    "vpc_cni_subnet_utilization_ratio",
+)
+
+
+@contextlib.contextmanager
+def world(
+    folder: Path, *arguments: str, period: str = "0.3"
+) -> Iterator[tuple[Simulation, Daemon]]:
+    """A living cluster and the exporter, with EC2 read several times a second."""
+    with simulation(folder, "--living", *arguments) as sim:
+        settings = {
+            "EXPORTER_SOURCES": "ipamd,ec2",
+            "EXPORTER_EC2_SUBNETS_INTERVAL": period,
+            "EXPORTER_EC2_ENIS_INTERVAL": period,
+            **sim.facts["aws_environment"],
+        }
+        with daemon(folder, sim, **settings) as exporter:
+            yield sim, exporter
+
+
+def survey_after(exporter: Daemon, instant: float) -> Samples:
+    """Return the figures of a survey of the ENIs that began after an instant (Unix seconds)."""
+    exporter.cycle_after(instant)
+    began = time.time()
+
+    def look() -> Samples | None:
+        samples = exporter.scrape()
+        done = samples.get(
+            key("vpc_cni_exporter_last_success_timestamp_seconds", source="ec2_enis")
+        )
+        took = samples.get(key("vpc_cni_exporter_cycle_duration_seconds", source="ec2_enis"))
+        subnets = samples.get(
+            key("vpc_cni_exporter_last_success_timestamp_seconds", source="ec2_subnets")
+        )
+        if done is None or took is None or subnets is None:
+            return None
+        return samples if done - took > began and subnets > done else None
+
+    eventually(look, f"a survey that began after {instant}")
+    # The survey's account is published right after its subnets were read; the names of the nodes'
+    # subnets come with the cycle after it.
+    return exporter.cycle_after(time.time() + 0.2)
+
+
+def differences(want: Samples, got: Samples) -> list[object]:
+    return [
+        (found, want.get(found), got.get(found))
+        for found in want.keys() | got.keys()
+        if want.get(found) != pytest.approx(got.get(found), abs=1e-6)
+    ]
+
+
+def names(samples: Samples) -> set[str]:
+    return {name for name, _ in samples}
+
+
+@pytest.mark.parametrize(
+    "counting", [(), ("--count-reserved",)], ids=["reserved addresses apart", "reserved as free"]
+)
+def test_every_figure_of_a_living_cluster_equals_the_truth(
+    counting: tuple[str, ...], tmp_path: Path
+) -> None:
+    with world(tmp_path, "--nodes", "40", "--seed", "5", *counting) as (sim, exporter):
+        for _ in range(4):
+            samples = survey_after(exporter, sim.truth()["advanced_at"])
+            truth = expected(sim.truth())
+            assert differences(truth, published(samples)) == []
+            assert set(PARTITION) | set(ALWAYS) <= names(samples)
+            sim.control("/step", {"count": 20})
+        assert exporter.stop() == 0
+
+
+def test_the_uses_of_a_subnet_sum_to_its_size(tmp_path: Path) -> None:
+    with world(tmp_path, "--nodes", "20") as (sim, exporter):
+        samples = survey_after(exporter, sim.truth()["advanced_at"])
+    sizes = {
+        dict(labels)["subnet_id"]: value
+        for (name, labels), value in samples.items()
+        if name == "vpc_cni_subnet_size"
+    }
+    sums = dict.fromkeys(sizes, 0.0)
+    blocks = dict.fromkeys(sizes, 0.0)
+    for (name, labels), value in samples.items():
+        if name == "vpc_cni_subnet_ip_addresses":
+            sums[dict(labels)["subnet_id"]] += value
+        if name == "vpc_cni_subnet_prefix_blocks":
+            blocks[dict(labels)["subnet_id"]] += value
+    assert sums == sizes
+    assert blocks == {subnet: size / 16 for subnet, size in sizes.items()}
+
+
+def test_without_credentials_everything_else_is_served(tmp_path: Path) -> None:
+    with (
+        simulation(tmp_path, "--nodes", "5") as sim,
+        daemon(
+            tmp_path,
+            sim,
+            EXPORTER_SOURCES="ipamd,ec2",
+            EXPORTER_EC2_SUBNETS_INTERVAL="0.3",
+            AWS_EC2_METADATA_DISABLED="true",
+            HOME=str(tmp_path),
+        ) as exporter,
+    ):
+        eventually(lambda: exporter.logged("source is down"), "it says that EC2 is down")
+        truth = sim.truth()
+        samples = exporter.cycle_after(time.time())
+        assert published(samples) == expected(truth)
+        assert samples[key("vpc_cni_exporter_source_up", source="ec2_enis")] == 0
+        lines = exporter.logged("source is down")
+        assert [line["source"] for line in lines] == ["ec2_enis"]
+        assert "credentials" in lines[0]["message"]
+        assert exporter.get("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("trouble", ["denied", "throttled", "malformed", "cut_off", "expired"])
+def test_where_enis_are_not_told_the_partition_goes_and_the_rest_stays(
+    trouble: str, tmp_path: Path
+) -> None:
+    with world(tmp_path, "--nodes", "10") as (sim, exporter):
+        survey_after(exporter, sim.truth()["advanced_at"])
+        sim.control("/ec2", {"action": "DescribeNetworkInterfaces", "trouble": trouble})
+        eventually(
+            lambda: not names(exporter.scrape()) & set(PARTITION), "the partition is withdrawn"
+        )
+        down = key("vpc_cni_exporter_source_up", source="ec2_enis")
+        eventually(lambda: exporter.scrape()[down] == 0, "the source is down")
+        samples = exporter.scrape()
+        assert set(ALWAYS) <= names(samples)
+        assert samples[key("vpc_cni_exporter_source_up", source="ec2_subnets")] == 1
+        assert "vpc_cni_cluster_ip_addresses" in names(samples)
+        sim.control("/ec2", {"action": "DescribeNetworkInterfaces", "trouble": None})
+        samples = survey_after(exporter, time.time())
+        assert differences(expected(sim.truth()), published(samples)) == []
+        assert len(exporter.logged("source is down")) == 1
