@@ -23,7 +23,7 @@ def metrics_page() -> str:
     ]
     own, legacy = {m.name for m in EXPORTER_METRICS}, {m.name for m in LEGACY_TABLE.metrics}
     sections = {
-        "Cluster, zones, node groups and nodes": {m.name for m in METRICS} - own - legacy,
+        "Cluster, zones, node groups, nodes and subnets": {m.name for m in METRICS} - own - legacy,
         "The exporter itself": own,
         "Only with `legacy_metrics`": legacy,
     }
@@ -70,6 +70,8 @@ def _default(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

@@ -33,7 +33,7 @@ def test_every_metric_is_on_the_page_once_with_all_that_its_row_says() -> None:
 
 def test_metrics_stand_in_three_sections() -> None:
     page = metrics_page()
-    cluster = section(page, "Cluster, zones, node groups and nodes")
+    cluster = section(page, "Cluster, zones, node groups, nodes and subnets")
     own = section(page, "The exporter itself")
     legacy = section(page, "Only with `legacy_metrics`")
     assert "`vpc_cni_node_read`" in cluster

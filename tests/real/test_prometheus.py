@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_subnets import differences, survey_after, world
 from tests.e2e.world import (
     Daemon,
+    Samples,
     daemon,
     eventually,
     expected,
     free_port,
     key,
+    published,
     request,
     simulation,
 )
@@ -103,16 +106,24 @@ def test_prometheus_is_up_and_its_query_api_returns_the_truth(
 ) -> None:
     _, url, truth = running
     assert [value for _, value in query(url, "up") or []] == [1.0]
-    answered = {
+    answered, told = answers(url), without_empty(truth)
+    assert {found: answered.get(found) for found in told} == pytest.approx(told)
+
+
+def answers(url: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return all of ours that Prometheus has now."""
+    return {
         (labels.pop("__name__"), frozenset(set(labels.items()) - _target(labels))): value
         for labels, value in query(url, '{__name__=~"vpc_cni_.+"}') or []
     }
-    # An empty label is none to Prometheus.
-    told = {
+
+
+def without_empty(samples: Samples) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return samples as Prometheus sees them: an empty label is none."""
+    return {
         (name, frozenset((label, value) for label, value in labels if value)): value
-        for (name, labels), value in truth.items()
+        for (name, labels), value in samples.items()
     }
-    assert {found: answered.get(found) for found in told} == pytest.approx(told)
 
 
 def _target(labels: dict[str, str]) -> set[tuple[str, str]]:
@@ -133,3 +144,29 @@ def test_promtool_is_content_with_what_is_served(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_prometheus_answers_with_the_truth_of_two_hundred_nodes_and_their_subnets(
+    tmp_path: Path,
+) -> None:
+    with (
+        world(tmp_path, "--nodes", "200", "--seed", "4", "--uvloop", period="1") as (sim, exporter),
+        prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
+    ):
+        sim.control("/step", {"count": 20})
+        samples = survey_after(exporter, sim.truth()["advanced_at"])
+        truth = expected(sim.truth())
+        assert differences(truth, published(samples)) == []
+        done = samples[key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")]
+        eventually(lambda: scraped(url, done), "Prometheus scraped the figures")
+        answered = answers(url)
+        subnets = {
+            f: value for f, value in without_empty(truth).items() if "subnet_id" in dict(f[1])
+        }
+        assert {found: answered.get(found) for found in subnets} == pytest.approx(subnets)
+        assert {name for name, _ in subnets} >= {
+            "vpc_cni_subnet_info",
+            "vpc_cni_subnet_ip_addresses",
+            "vpc_cni_subnet_prefix_blocks",
+            "vpc_cni_leaked_enis",
+        }
