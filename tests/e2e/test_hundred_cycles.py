@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
-import pytest
-
 from exporter.sim.faults import Fault
-from tests.e2e.world import Samples, Simulation, daemon, expected, key, published, simulation
+from tests.e2e.world import (
+    Samples,
+    Simulation,
+    daemon,
+    differences,
+    expected,
+    fell,
+    key,
+    published,
+    simulation,
+)
 
-STEPS = 120
+STEPS = 100
 NODES = 40
 # A node that says nothing costs a cycle the whole time limit, which must be long enough for a
 # busy machine to take in 16 MiB of an endless body.
-TIMEOUT = "1.5"
+TIMEOUT = "1.2"
 SLOW = (Fault.HANG, Fault.HANG_CONNECT, Fault.DRIP)
 QUICK = tuple(fault for fault in Fault if fault not in SLOW)
 # After a fault is gone the node answers again; what happened to its pod stays until another event.
@@ -34,15 +42,6 @@ EVENTS = (
     "run",
     "remove_node",
 )
-
-
-def fell(before: Samples, now: Samples) -> list[tuple[object, float, float]]:
-    """The counters that are lower than before; a node that left takes its own with it."""
-    return [
-        (found, before[found], value)
-        for found, value in now.items()
-        if found[0].endswith(("_total", "_sum", "_count")) and value < before.get(found, 0.0)
-    ]
 
 
 class Story:
@@ -76,14 +75,6 @@ class Story:
             self._victim = self._random.choice(nodes)
         self._sim.control("/events", {"event": event, "nodes": [self._victim]})
         self._sim.step()
-
-
-def differences(want: Samples, got: Samples) -> list[tuple[object, float | None, float | None]]:
-    return [
-        (found, want.get(found), got.get(found))
-        for found in want.keys() | got.keys()
-        if want.get(found) != pytest.approx(got.get(found), abs=1e-6)
-    ]
 
 
 def reasons(samples: Samples) -> set[str]:

@@ -6,10 +6,18 @@ import random
 from itertools import cycle
 from pathlib import Path
 
-import pytest
-
 from exporter.sim.faults import Fault
-from tests.e2e.world import Samples, Simulation, daemon, expected, key, published, simulation
+from tests.e2e.world import (
+    Samples,
+    Simulation,
+    daemon,
+    differences,
+    expected,
+    fell,
+    key,
+    published,
+    simulation,
+)
 
 DAY_SECONDS = 86_400
 STEPS = 180
@@ -56,22 +64,6 @@ class Trouble:
 def regular(sim: Simulation) -> list[str]:
     nodes = sim.control("/state")["nodes"]
     return [node["name"] for node in nodes if node["kind"] == "regular"]
-
-
-def differences(want: Samples, got: Samples) -> list[tuple[object, float | None, float | None]]:
-    return [
-        (found, want.get(found), got.get(found))
-        for found in want.keys() | got.keys()
-        if want.get(found) != pytest.approx(got.get(found), abs=1e-6)
-    ]
-
-
-def fell(before: Samples, now: Samples) -> list[tuple[object, float, float]]:
-    return [
-        (found, before[found], value)
-        for found, value in now.items()
-        if found[0].endswith(("_total", "_sum", "_count")) and value < before.get(found, 0.0)
-    ]
 
 
 def versions(samples: Samples) -> set[str]:

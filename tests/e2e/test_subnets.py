@@ -14,6 +14,7 @@ from tests.e2e.world import (
     Samples,
     Simulation,
     daemon,
+    differences,
     eventually,
     expected,
     key,
@@ -67,14 +68,6 @@ def survey_after(exporter: Daemon, instant: float) -> Samples:
     # The survey's account is published right after its subnets were read; the names of the nodes'
     # subnets come with the cycle after it.
     return exporter.cycle_after(time.time() + 0.2)
-
-
-def differences(want: Samples, got: Samples) -> list[object]:
-    return [
-        (found, want.get(found), got.get(found))
-        for found in want.keys() | got.keys()
-        if want.get(found) != pytest.approx(got.get(found), abs=1e-6)
-    ]
 
 
 def names(samples: Samples) -> set[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 DEADLINE_SECONDS = 30.0
@@ -243,3 +244,21 @@ def published(samples: Samples) -> Samples:
         return not name.startswith(OWN) and not (counter and value == 0)
 
     return {found: value for found, value in samples.items() if told(found[0], value)}
+
+
+def differences(want: Samples, got: Samples) -> list[tuple[object, float | None, float | None]]:
+    """Return what differs: the sample, what it should be, and what it is."""
+    return [
+        (found, want.get(found), got.get(found))
+        for found in want.keys() | got.keys()
+        if want.get(found) != pytest.approx(got.get(found), abs=1e-6)
+    ]
+
+
+def fell(before: Samples, now: Samples) -> list[tuple[object, float, float]]:
+    """Return the counters that are lower than before; a node that left takes its own with it."""
+    return [
+        (found, before[found], value)
+        for found, value in now.items()
+        if found[0].endswith(("_total", "_sum", "_count")) and value < before.get(found, 0.0)
+    ]

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_subnets import differences, survey_after, world
+from tests.e2e.test_subnets import survey_after, world
 from tests.e2e.world import (
     Daemon,
     Samples,
     daemon,
+    differences,
     eventually,
     expected,
     free_port,

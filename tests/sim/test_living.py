@@ -1,115 +1,19 @@
 """Living nodes: what pools hold is what EC2 holds, and a page tells both."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.core.pool import PREFIX, Pool
-from exporter.sim import Options, Simulation, events
-from exporter.sim.cluster import LATEST, Cluster
+from exporter.core.pool import (
+    PREFIX,
+)
+from exporter.sim import events
+from exporter.sim.cluster import LATEST
 from exporter.sim.facts import series
-from exporter.sim.living.host import LivingIpamd
-from exporter.sim.living.kubelets import LivingNode
 from exporter.sim.living.scenarios import SCENARIOS
-from exporter.sim.living.story import Living
 from exporter.sim.living.workload import Deployment
-from exporter.sim.living.world import TICK_SECONDS, World
-from exporter.sim.nodes import Phase
 from exporter.sim.vpc import NewEni
-from tests.sim.client import on_loop, page, read_all
-
-START = 1_800_000_000.0
-SECONDARY = {"ENABLE_PREFIX_DELEGATION": "false"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def begun(
-    nodes: int = 6,
-    *,
-    scenario: str = "normal",
-    seed: int = 1,
-    seconds: float = 30,
-    env: Mapping[str, str] | None = None,
-) -> tuple[Living, Cluster]:
-    cluster = Cluster(Clock(), seed=seed, env=env or {})
-    story = Living(nodes, seed=seed, scenario=scenario, seconds=seconds)
-    story.begin(cluster)
-    return story, cluster
-
-
-def stepped(story: Living, cluster: Cluster, times: int) -> None:
-    for _ in range(times):
-        assert isinstance(cluster.clock, Clock)
-        cluster.clock.now += 3
-        story.step(cluster)
-
-
-def held_by_pools(pool: Pool) -> dict[str, set[tuple[int, int]]]:
-    """The CIDRs of each attached ENI as ipamd knows them, and those it gave up in vain."""
-    return {
-        eni.id: {(c.base, c.size) for c in (*eni.cidrs, *(stray.cidr for stray in eni.strays))}
-        for eni in (*pool.enis, *pool.unadopted)
-    }
-
-
-def held_in_ec2(world: World, node: LivingNode) -> dict[str, set[tuple[int, int]]]:
-    enis = (world.vpc.eni(i) for i in world.vpc.instances[node.node.instance_id].attached.values())
-    return {
-        eni.id: {(a, 1) for a in eni.secondary} | {(p, PREFIX) for p in eni.prefixes}
-        for eni in enis
-    }
-
-
-def check(world: World) -> None:
-    """Hold pools, pods and the VPC against one another."""
-    for node in world.nodes.values():
-        assert held_by_pools(node.host.pool) == held_in_ec2(world, node)
-        seated = {pod.name for pod in node.pods.values() if pod.has_address}
-        taken = {
-            address.pod
-            for eni in node.host.pool.enis
-            for cidr in eni.cidrs
-            for address in cidr.addresses
-            if address.pod is not None
-        }
-        assert seated <= taken
-        assert node.used_cpu == sum(pod.cpu for pod in node.pods.values()) <= node.cpu
-        pods = len(node.pods) + node.node.host_network_pods
-        assert pods <= node.node.machine.max_pods + 1  # a rollout's second aws-node pod
-    held: Counter[int] = Counter()
-    for eni in world.vpc.enis.values():
-        held.update([eni.primary, *eni.secondary])
-        for base in eni.prefixes:
-            held.update(range(base, base + PREFIX))
-    assert set(held.values()) == {1}
-    assert sum(subnet.held.count() for subnet in world.vpc.subnets.values()) == len(held)
-
-
-def some_node(story: Living) -> LivingNode:
-    return next(iter(story.world.nodes.values()))
-
-
-def process(node: LivingNode) -> LivingIpamd:
-    assert node.ipamd is not None
-    return node.ipamd
-
-
-def samples(body: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return {
-        (sample.name.removesuffix("_total"), tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(body.decode())
-        for sample in family.samples
-    }
+from tests.sim.living import SECONDARY, START, begun, check, process, samples, some_node, stepped
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -295,89 +199,6 @@ def test_every_call_of_ec2_is_counted_and_timed() -> None:
                 timed[dict(labels)["api"]] += round(value)
         assert calls == {api: timed[api] for api in calls}
         assert set(timed) - set(calls) <= {"GetMetadata"}
-
-
-def test_nodes_that_can_have_a_trunk_get_one_where_pods_may_have_enis() -> None:
-    story, cluster = begun(9)
-    stepped(story, cluster, 3)
-    for node in story.world.nodes.values():
-        assert node.host.pool.has_trunk == bool(node.node.machine.pod_eni)
-    assert any(node.host.pool.has_trunk for node in story.world.nodes.values())
-    without, _ = begun(9, env={"ENABLE_POD_ENI": "false"})
-    assert not any(node.host.pool.has_trunk for node in without.world.nodes.values())
-
-
-def test_a_nodes_enis_carry_what_tells_them_from_others() -> None:
-    story, _ = begun()
-    node = some_node(story)
-    instance = node.node.instance_id
-    for eni in (story.vpc.eni(i) for i in story.vpc.instances[instance].attached.values()):
-        assert eni.tags["node.k8s.amazonaws.com/instance_id"] == instance
-        assert eni.use == "node"
-        assert eni.attachment is not None
-        assert eni.attachment.delete_on_termination
-        made_by_cni = eni.attachment.device > 0 and eni.interface_type == "interface"
-        assert ("node.k8s.amazonaws.com/createdAt" in eni.tags) == made_by_cni
-
-
-def test_a_node_that_left_leaves_no_eni_behind() -> None:
-    story, cluster = begun()
-    node = some_node(story)
-    enis = set(story.vpc.instances[node.node.instance_id].attached.values())
-    events.remove_node(cluster, node.node)
-    stepped(story, cluster, 1)
-    assert not enis & set(story.vpc.enis)
-    assert node.node.name not in story.world.nodes
-
-
-def test_a_joining_node_is_seen_a_step_before_its_process_starts() -> None:
-    story, cluster = begun()
-    node = story.join(cluster)
-    assert node.target is not None
-    assert (node.target.phase, node.serving) == (Phase.PENDING, None)
-    seen = cluster.clock()
-    stepped(story, cluster, 1)
-    assert node.serving is not None
-    assert node.process is not None
-    assert node.process.page().facts.started > seen
-
-
-def test_simulated_time_passes_in_whole_ticks_and_none_is_lost() -> None:
-    story, cluster = begun(3, seconds=7)
-    before = story.world.time.now
-    stepped(story, cluster, 10)
-    assert story.world.time.now - before == 70
-    story.seconds = 2.5
-    stepped(story, cluster, 4)
-    assert story.world.time.now - before == 80
-    assert story.world.time.now % TICK_SECONDS == 0
-
-
-@on_loop
-async def test_the_control_steps_a_living_cluster_and_tells_its_story() -> None:
-    options = Options(startup=0.0, speed=60.0)
-    async with Simulation.living(4, options, scenario="normal") as sim:
-        assert sim.vpc is not None
-        before = sim.told["simulated"]
-        await read_all(sim)
-        await sim.step()
-        assert sim.told["simulated"] - before == 60
-        await sim.step(2, seconds=5)
-        assert sim.told["simulated"] - before == 70
-        assert "4 nodes" in sim.told["story"]
-        text = await page(sim)
-        assert "awscni_add_ip_req_count" in text
-        await read_all(sim)
-        found: dict[str, Any] = sim.truth()["samples"]
-        assert found["vpc_cni_cluster_nodes"][0] == ({"state": "read"}, 4)
-        (joined,) = await sim.event("join")
-        assert sim.cluster.nodes[joined].serving is not None
-
-
-def test_a_static_fleet_has_no_vpc_and_tells_nothing() -> None:
-    sim = Simulation.fleet(1)
-    assert sim.vpc is None
-    assert sim.told == {"story": "", "simulated": 0.0}
 
 
 def test_what_ipamd_does_not_manage_to_delete_stays_in_the_vpc() -> None:

@@ -151,6 +151,7 @@ def test_every_kind_of_neighbour_lives_in_the_subnets() -> None:
         "database",
         "eks_control_plane",
         "fargate",
+        "pod_branch",
         "other_cluster",
         "leaked",
         "other",
