@@ -151,7 +151,10 @@ def test_prometheus_answers_with_the_truth_of_two_hundred_nodes_and_their_subnet
     tmp_path: Path,
 ) -> None:
     with (
-        world(tmp_path, "--nodes", "200", "--seed", "4", "--uvloop", period="1") as (sim, exporter),
+        world(tmp_path, "--nodes", "200", "--scenario", "discovery", "--uvloop", period="1") as (
+            sim,
+            exporter,
+        ),
         prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
     ):
         sim.control("/step", {"count": 20})
@@ -165,6 +168,11 @@ def test_prometheus_answers_with_the_truth_of_two_hundred_nodes_and_their_subnet
             f: value for f, value in without_empty(truth).items() if "subnet_id" in dict(f[1])
         }
         assert {found: answered.get(found) for found in subnets} == pytest.approx(subnets)
+        assert sum(name == "vpc_cni_subnet_info" for name, _ in subnets) == 6
+        modes = {
+            dict(labels).get("ip_mode") for name, labels in truth if name.endswith("node_info")
+        }
+        assert modes >= {"prefix", "secondary"}
         assert {name for name, _ in subnets} >= {
             "vpc_cni_subnet_info",
             "vpc_cni_subnet_ip_addresses",

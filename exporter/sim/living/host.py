@@ -40,6 +40,11 @@ class Host:
     rng: random.Random
     pool: Pool
 
+    @property
+    def wants_trunk(self) -> bool:
+        """Whether pods may have ENIs of their own here."""
+        return Settings.from_env(self.env).pod_eni and self.limits.trunk_capable
+
     def rules(self, version: str) -> Rules:
         """The rules that ipamd of this release goes by here."""
         settings = Settings.from_env(self.env)
@@ -102,6 +107,10 @@ class LivingIpamd:
         size = self.rules.size
         self.used.add(_written(given.ip - given.ip % size, size))
         return True
+
+    def add_branch(self) -> None:
+        """Answer the ADD of a pod that has an ENI of its own, which the pool knows nothing of."""
+        self.count("awscni_add_ip_req_count")
 
     def delete(self, pod: str, reason: str = "PodDeleted") -> None:
         """Answer a pod's DEL."""

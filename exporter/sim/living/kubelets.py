@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from exporter.sim.living.controller import Controller
 from exporter.sim.living.host import Host, LivingIpamd, Time
 from exporter.sim.living.workload import Pod, Workload
 from exporter.sim.nodes import Node
@@ -52,7 +53,12 @@ class LivingNode:
             and pod.zone in {"", self.zone}
             and self.used_cpu + pod.cpu <= self.cpu
             and len(self.pods) + self.node.host_network_pods < self.node.machine.max_pods
+            and (not pod.branch or self._takes_branch())
         )
+
+    def _takes_branch(self) -> bool:
+        branches = sum(pod.branch for pod in self.pods.values())
+        return self.host.pool.has_trunk and branches < self.node.machine.pod_eni
 
     def bind(self, pod: Pod) -> None:
         """Bind a pod to this node."""
@@ -80,9 +86,9 @@ def place(pods: Iterable[Pod], nodes: Iterable[LivingNode]) -> list[Pod]:
     heap = [(node.load, number, node) for number, node in enumerate(nodes)]
     heapq.heapify(heap)
     left: list[Pod] = []
-    hopeless: set[tuple[str, int]] = set()
+    hopeless: set[tuple[str, int, bool]] = set()
     for pod in pods:
-        kind = (pod.zone, pod.cpu)
+        kind = (pod.zone, pod.cpu, pod.branch)
         skipped = []
         while kind not in hopeless and heap and not heap[0][2].takes(pod):
             skipped.append(heapq.heappop(heap))
@@ -101,9 +107,12 @@ def place(pods: Iterable[Pod], nodes: Iterable[LivingNode]) -> list[Pod]:
 class Kubelets:
     """All kubelets: they set up the pods bound to their nodes, and take down those that leave."""
 
-    def __init__(self, workload: Workload, time: Time, rng: random.Random) -> None:
+    def __init__(
+        self, workload: Workload, controller: Controller, *, time: Time, rng: random.Random
+    ) -> None:
         self.waiting: list[Pod] = []
         self._workload = workload
+        self._controller = controller
         self._time = time
         self._rng = rng
 
@@ -124,6 +133,8 @@ class Kubelets:
     def lost(self, node: LivingNode) -> None:
         """Forget the pods of a node that is gone."""
         gone = set(node.pods.values())
+        for name in node.pods:
+            self._controller.release(name)
         self._workload.forget(gone)
         self._workload.leaving = [pod for pod in self._workload.leaving if pod not in gone]
         self.waiting = [pod for pod in self.waiting if pod not in gone]
@@ -133,7 +144,7 @@ class Kubelets:
         ipamd = nodes[pod.node].ipamd
         if ipamd is None or pod.next_try > now:
             return False
-        if ipamd.add(pod.name):
+        if self._added(pod, ipamd):
             if self._rng.random() >= _SETUP_FAILS:
                 self._workload.started(pod)
                 return True
@@ -141,10 +152,17 @@ class Kubelets:
         pod.next_try = now + _RETRY_SECONDS
         return False
 
+    def _added(self, pod: Pod, ipamd: LivingIpamd) -> bool:
+        if not pod.branch:
+            return ipamd.add(pod.name)
+        ipamd.add_branch()
+        return self._controller.branch(pod.name, ipamd.host)
+
     def _taken_down(self, pod: Pod, nodes: dict[str, LivingNode]) -> bool:
         ipamd = nodes[pod.node].ipamd
         if ipamd is None:
             return False
         ipamd.delete(pod.name)
+        self._controller.release(pod.name)
         nodes[pod.node].release(pod)
         return True

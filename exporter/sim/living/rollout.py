@@ -29,12 +29,6 @@ class Rollout:
             fields={"metadata.name": "aws-node", "metadata.namespace": cluster.namespace},
         )
 
-    @property
-    def done(self) -> int:
-        """How many nodes run the release."""
-        serving = (living.node.serving for living in self._world.nodes.values())
-        return sum(pod is not None and pod.version == self.version for pod in serving)
-
     def step(self) -> None:
         """Bring up what the last step began, and begin with the next nodes."""
         world = self._world

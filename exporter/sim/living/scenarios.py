@@ -17,10 +17,14 @@ _HOUR = 3600.0
 
 
 class Scenario(Protocol):
-    """One story; `releases` are those that nodes begin with, by share, `release` the aim."""
+    """One story; `releases` are those that nodes begin with, by share, `release` the aim.
+
+    With `pod_subnets` each zone has a second subnet, tagged for pods.
+    """
 
     releases: Mapping[str, int]
     release: str
+    pod_subnets: bool
 
     def fullness(self, zone: str) -> float:
         """How full the zone's subnet is at most when the story begins."""
@@ -41,6 +45,8 @@ def ordinary(world: World, nodes: int) -> None:
         world.workload.deploy(Deployment(name, cpu, base=nodes * share * 0.9, swing=swing))
     for zone in ZONES:
         world.workload.deploy(Deployment(f"store-{zone[-1]}", 200, base=nodes / 6, zone=zone))
+    if world.settings.pod_eni:
+        world.workload.deploy(Deployment("vault", 100, base=nodes / 4, branch=True))
     burst = max(2, nodes // 2)
     world.workload.jobs += [
         CronJob("report", every=300, burst=burst, lasts=90),
@@ -59,6 +65,7 @@ class Normal:
 
     releases: Mapping[str, int] = {LATEST: 4, "v1.19.2-eksbuild.1": 1}
     release = LATEST
+    pod_subnets = False
 
     def fullness(self, zone: str) -> float:
         """Half full, whatever the zone."""
@@ -140,6 +147,12 @@ class Exhaustion(Normal):
         return "normal life: " + census(world)
 
 
+class Discovery(Normal):
+    """Ordinary days over six subnets: in each zone one for nodes, and one tagged for pods."""
+
+    pod_subnets = True
+
+
 class Rollout(Normal):
     """aws-node is rolled from one release to the next while Deployments are replaced."""
 
@@ -195,6 +208,7 @@ class Day(Exhaustion):
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     "normal": Normal,
+    "discovery": Discovery,
     "exhaustion": Exhaustion,
     "rollout": Rollout,
     "day": Day,

@@ -48,7 +48,9 @@ class Living:
         """Fill an empty cluster and let it live for ten minutes that nobody sees."""
         scenario, share = self._scenario, -(-self._nodes // len(ZONES))
         sizes = {zone: scenarios.subnet_size(share, scenario.fullness(zone)) for zone in ZONES}
-        world = self._living = World(cluster, seed=self._seed, sizes=sizes)
+        world = self._living = World(
+            cluster, seed=self._seed, sizes=sizes, pod_subnets=scenario.pod_subnets
+        )
         self._autoscaler = Autoscaler(world, floor=max(1, self._nodes * 3 // 4))
         if len(scenario.releases) == 1:
             set_release(cluster, *scenario.releases)

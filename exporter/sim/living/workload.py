@@ -19,11 +19,16 @@ _SURGE = 0.1
 
 @dataclass(slots=True, eq=False)
 class Pod:
-    """One pod; with a `zone` it runs there alone, with `lasts` it ends so long after it began."""
+    """One pod.
+
+    With a `zone` it runs there alone, with `lasts` it ends so long after it began, and a `branch`
+    is an ENI of its own.
+    """
 
     name: str
     cpu: int
     zone: str = ""
+    branch: bool = False
     lasts: float = math.inf
     node: str = ""
     has_address: bool = False
@@ -42,6 +47,7 @@ class Deployment:
     swing: float = 0.0
     noon: float = 0.25
     zone: str = ""
+    branch: bool = False
     extra: int = 0
     pods: list[Pod] = field(default_factory=list)
     stale: list[Pod] = field(default_factory=list)
@@ -132,7 +138,9 @@ class Workload:
         if have > wanted:
             self.stop(deployment.pods[wanted:])
         for _ in range(wanted - have):
-            deployment.pods.append(self._new(deployment.name, deployment.cpu, deployment.zone))
+            pod = self._new(deployment.name, deployment.cpu)
+            pod.zone, pod.branch = deployment.zone, deployment.branch
+            deployment.pods.append(pod)
 
     def _burst(self, job: CronJob) -> None:
         for _ in range(job.burst):
@@ -140,8 +148,8 @@ class Workload:
             pod.lasts = job.lasts * self._rng.uniform(0.5, 1.5)
             self._running_jobs.append(pod)
 
-    def _new(self, name: str, cpu: int, zone: str = "") -> Pod:
+    def _new(self, name: str, cpu: int) -> Pod:
         self._born += 1
-        pod = Pod(f"{name}-{self._born:07d}", cpu, zone, born=self._time.now)
+        pod = Pod(f"{name}-{self._born:07d}", cpu, born=self._time.now)
         self.pending.append(pod)
         return pod

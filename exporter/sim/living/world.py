@@ -12,11 +12,11 @@ from exporter.core.pool import Eni, Pool, Settings
 from exporter.sim import events
 from exporter.sim.cluster import Cluster
 from exporter.sim.fleet import ZONES
+from exporter.sim.living.controller import Controller
 from exporter.sim.living.foreign import OTHER_ACCOUNT, Foreign
 from exporter.sim.living.host import Host, LivingIpamd, Time
 from exporter.sim.living.kubelets import Kubelets, LivingNode
 from exporter.sim.living.node_ec2 import NodeEc2, Weather
-from exporter.sim.living.trunks import attach_missing_trunks
 from exporter.sim.living.types import Group
 from exporter.sim.living.workload import Workload
 from exporter.sim.vpc import (
@@ -38,7 +38,9 @@ _FOREIGN_TICKS = 60
 class World:
     """Everything that lives, on one clock."""
 
-    def __init__(self, cluster: Cluster, *, seed: int, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, cluster: Cluster, *, seed: int, sizes: Mapping[str, int], pod_subnets: bool = False
+    ) -> None:
         self.cluster = cluster
         self.time = Time()
         self.rng = random.Random(f"{seed}/living")
@@ -46,7 +48,8 @@ class World:
         self.weather = Weather()
         self.settings = Settings.from_env(cluster.plan.env)
         self.workload = Workload(self.time, self.rng)
-        self.kubelets = Kubelets(self.workload, self.time, self.rng)
+        self.controller = Controller(self.vpc, self.time)
+        self.kubelets = Kubelets(self.workload, self.controller, time=self.time, rng=self.rng)
         self.nodes: dict[str, LivingNode] = {}
         self.foreign = Foreign(self.vpc, self.rng)
         self.step = 0
@@ -55,6 +58,8 @@ class World:
         self._ticks = 0
         for number, zone in enumerate(ZONES):
             self.foreign.settle(self._subnet(number, zone, sizes[zone]))
+        for number, zone in enumerate(ZONES if pod_subnets else ()):
+            self._pod_subnet(number, zone, sizes[zone])
 
     def subnet(self, zone: str) -> Subnet:
         """The nodes' subnet of a zone."""
@@ -75,8 +80,9 @@ class World:
         self.kubelets.tick(self.nodes)
         for node in self.nodes.values():
             node.live()
-        if self._ticks % _MINUTE_TICKS == 0 and self.settings.pod_eni:
-            attach_missing_trunks(self.vpc, self.nodes.values())
+        self.controller.tick()
+        if self._ticks % _MINUTE_TICKS == 0:
+            self.controller.attach_trunks(node.host for node in self.nodes.values() if node.ipamd)
         if self._ticks % _FOREIGN_TICKS == 0:
             self.foreign.tick()
 
@@ -156,6 +162,19 @@ class World:
         if number == 0:
             self._reserve(subnet, list(cidr.subnets(new_prefix=28))[3], ReservationKind.EXPLICIT)
         return subnet
+
+    def _pod_subnet(self, number: int, zone: str, size: int) -> None:
+        """A subnet that subnet discovery finds, from a secondary CIDR of the VPC."""
+        name = f"pods-{zone[-1]}"
+        subnet = Subnet(
+            id=self.vpc.new_id("subnet"),
+            cidr=IPv4Network((f"100.64.{number * 64}.0", max(18, 32 - (size - 1).bit_length()))),
+            zone=zone,
+            zone_id=_ZONE_IDS[number],
+            name=name,
+            tags={"kubernetes.io/role/cni": "1", "Name": name},
+        )
+        self.vpc.add_subnet(subnet)
 
     def _reserve(self, subnet: Subnet, cidr: IPv4Network, kind: ReservationKind) -> None:
         subnet.reserve(Reservation(self.vpc.new_id("scr"), cidr, kind, f"for {kind} use"))
