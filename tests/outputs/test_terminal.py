@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
 
 from exporter.core.model import Reason
+from exporter.outputs.picture import GROUPS
 from exporter.outputs.prometheus import Format, Selection, draw
-from exporter.outputs.terminal import Figures, bar, screen, waiting
+from exporter.outputs.terminal import Figures, bar, screen, stacked, waiting
 from tests.builders import node, read, reading, report, target, unread
 
 URL = "http://127.0.0.1:61681/"
@@ -100,3 +102,48 @@ def test_a_bar_tells_assigned_from_warm() -> None:
 
 def test_before_the_first_report_it_says_how_long_it_has_waited() -> None:
     assert "waiting for the first report (3 s)" in shown(waiting(URL, 3.0))
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "subnets.prom"
+
+
+def test_the_screen_shows_each_subnet_and_who_holds_its_addresses() -> None:
+    page = GOLDEN.read_text()
+    told = Figures.parse(page)
+    sizes = {labels["subnet_id"]: value for labels, value in told.all("vpc_cni_subnet_size")}
+    names = {labels["subnet_id"]: labels["name"] for labels, _ in told.all("vpc_cni_subnet_info")}
+    lines = shown(screen(told, URL))
+    for subnet, size in sizes.items():
+        row = next(line for line in lines if line.startswith(names[subnet] or subnet))
+        assert f"{size:,.0f}" in row.split()
+
+
+def test_a_subnet_whose_enis_are_not_known_says_so() -> None:
+    bare = "\n".join(
+        line
+        for line in GOLDEN.read_text().splitlines()
+        if "vpc_cni_subnet_ip_addresses" not in line
+    )
+    lines = shown(screen(Figures.parse(bare + "\n"), URL))
+    assert any(line.endswith("its ENIs could not all be read") for line in lines)
+
+
+def test_without_subnets_there_is_no_table_of_them() -> None:
+    assert not any("who holds the addresses" in line for line in shown(screen(figures(), URL)))
+
+
+def test_a_stacked_bar_is_as_long_as_the_subnet_and_its_parts_as_their_shares() -> None:
+    groups = {name: 0.0 for name in GROUPS} | {"assigned": 64, "warm": 64, "free": 128}
+    drawn = stacked(groups, 256)
+    assert drawn.plain == "█" * 12 + "░" * 12
+    assert [
+        (span.end - span.start, span.style) for span in drawn.spans if span.end > span.start
+    ] == [
+        (6, "blue"),
+        (6, "yellow"),
+        (12, "default"),
+    ]
+
+
+def test_what_is_going_on_stands_below_the_picture() -> None:
+    assert "checkout is scaled up" in shown(screen(figures(), URL, "checkout is scaled up"))
