@@ -72,6 +72,7 @@ def _settings(facts: Mapping[str, object], folder: Path) -> dict[str, str]:
         "EXPORTER_INTERVAL": "1",
         "EXPORTER_IPAMD_METRICS_PORT": str(facts["ipamd_port"]),
         "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
+        "EXPORTER_SOURCES": "ipamd",
     }
 
 

@@ -158,7 +158,14 @@ def _ipamd_loop(
     )
     discoverer = Identified(kube, settings.cluster_name, settings.region, told)
     nodes = Nodes(config, fetch)
-    return IpamdLoop(discoverer, nodes, publish, time.time, homes=lambda: told().homes)
+    return IpamdLoop(
+        discoverer,
+        nodes,
+        publish,
+        time.time,
+        homes=lambda: told().homes,
+        types=lambda: told().types,
+    )
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.core.model import Discoverer, NodeReader, Reason, Snapshot, Unread
+from exporter.core.model import Discoverer, InstanceType, NodeReader, Reason, Snapshot, Unread
 from exporter.core.report import Memory, Report, step
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class IpamdLoop:
     memory: Memory = field(default_factory=Memory)
     unread: Mapping[str, Reason] = field(default_factory=dict)
     homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
+    types: Callable[[], Mapping[str, InstanceType]] = dict  # and by name
     latest: Snapshot | None = None
 
     async def collect(self) -> None:
@@ -80,7 +81,7 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        snapshot = Snapshot(now, discovery, outcomes, self.homes())
+        snapshot = Snapshot(now, discovery, outcomes, self.homes(), self.types())
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Eni, Snapshot, Subnet, SubnetReader, Unavailable
+from exporter.core.model import Eni, InstanceType, Snapshot, Subnet, SubnetReader, Unavailable
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
 from exporter.core.subnets import Memory, SubnetUsage, Survey, accounts, facts_of, nodes_of
 
@@ -30,12 +30,13 @@ Usages = tuple[SubnetUsage, ...]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, and for each
-    instance the subnet of its primary ENI."""
+    """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, for each
+    instance the subnet of its primary ENI, and what the nodes' types allow."""
 
     vpc_id: str = ""
     cluster: str = ""
     homes: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, InstanceType] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,9 +87,11 @@ class SubnetLoop:
             outcomes=snapshot.outcomes,
         )
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
-        self.told = Told(self.vpcs[0], facts.cluster, _homes(enis))
+        self.told = Told(self.vpcs[0], facts.cluster, _homes(enis), self.told.types)
         self.surveyed = started
         await self.publish(self.usages)
+        types = await self.reader.read_instance_types(_type_names(snapshot))
+        self.told = replace(self.told, types=types)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
@@ -136,15 +139,21 @@ class SubnetLoop:
 
 
 def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[str]]:
-    """What tells this cluster's ENIs from others', and the subnets that these are in."""
+    """What tells this cluster's ENIs from others', and the subnets that these are or will be in."""
     facts = _facts(snapshot, enis)
-    return facts, {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
+    seen = {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
+    return facts, seen | facts.eniconfig_subnets
 
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
-    facts = facts_of(snapshot.discovery)
+    discovery = snapshot.discovery
+    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfig_subnets)
     nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
     return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
+
+
+def _type_names(snapshot: Snapshot) -> set[str]:
+    return {target.node.instance_type for target in snapshot.discovery.targets} - {""}
 
 
 def _homes(enis: Iterable[Eni]) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from exporter.core.health import Source, SourceHealth
 from exporter.core.model import (
     Eni,
     Identity,
+    InstanceType,
     Node,
     Outcome,
     Reservation,
@@ -37,6 +38,9 @@ class Clock:
         return self.now
 
 
+LARGE = InstanceType(name="r6i.large", enis=3, ipv4_per_eni=10, vcpus=2)
+
+
 class Vpcs:
     """What EC2 has and answers; a call takes as long as it is told, and fails where it is told."""
 
@@ -62,6 +66,9 @@ class Vpcs:
         self._ask("read_subnets", tuple(sorted(ids)), tuple(vpc_ids))
         found = sorted(self.subnets.items())
         return tuple(it for id, it in found if id in ids or DISCOVERY in it.tags)
+
+    async def read_instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
+        return {name: LARGE for name in names if name == LARGE.name}
 
     def _ask(self, call: str, *given: object) -> None:
         self.asked.append((call, *given))
@@ -282,6 +289,24 @@ class TestTheSubnetsThatAreAccountedFor:
         assert world.published == [(accounted(PRIMARY), accounted(balancer, where=tagged))]
         assert world.published[0][1].roles == (Role.CNI_DISCOVERY,)
 
+    def test_are_those_of_eniconfigs_before_an_eni_is_in_them(self) -> None:
+        spare = subnet("10.0.1.0/24", id="subnet-b")
+        balancer = replace(BALANCER, subnet_id="subnet-b", addresses=(address("10.0.1.5"),))
+        world = World((PRIMARY, balancer), (HOME, spare))
+        world.snapshot = snapshot(READ, eniconfig_subnets=frozenset({"subnet-b", "subnet-gone"}))
+        world.survey()
+        facts = ClusterFacts(eniconfig_subnets=frozenset({"subnet-b"}))
+        assert world.published == [
+            (accounted(PRIMARY), accounted(balancer, where=spare, facts=facts))
+        ]
+        assert world.published[0][1].roles == (Role.POD,)
+        world.refresh()
+        assert world.published[1] == world.published[0]
+        world.snapshot = snapshot(READ)
+        world.later(PERIOD)
+        world.survey()
+        assert world.published[2] == (accounted(PRIMARY),)
+
     def test_are_not_those_that_ec2_does_not_know_any_more(self) -> None:
         gone = eni("eni-9", subnet_id="subnet-gone", instance_id="i-1", device_index=1)
         world = World((PRIMARY, gone))
@@ -354,6 +379,14 @@ class TestWhatIsTold:
         world = World(enis)
         world.survey()
         assert world.loop.told == Told("vpc-1", "green", {"i-1": "subnet-a", "i-2": "subnet-b"})
+
+    def test_are_the_limits_of_the_types_in_use_as_far_as_they_are_known(self) -> None:
+        kinds = (LARGE.name, "x9.huge", "")
+        outcomes = [read(target(node(f"node-{kind}", instance_type=kind))) for kind in kinds]
+        world = World()
+        world.snapshot = snapshot(READ, *outcomes)
+        world.survey()
+        assert world.loop.told.types == {LARGE.name: LARGE}
 
     @pytest.mark.parametrize(
         ("known", "tags", "cluster"),

@@ -17,12 +17,20 @@ class Source(StrEnum):
     NODES = "nodes"
     DAEMONSETS = "daemonsets"
     PODS = "pods"  # hostNetwork pods of all namespaces
+    ENICONFIGS = "eniconfigs"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
 
 
 # Always on; the others join when they are switched on.
-_BASIC = (Source.IPAMD, Source.KUBERNETES, Source.NODES, Source.DAEMONSETS, Source.PODS)
+_BASIC = (
+    Source.IPAMD,
+    Source.KUBERNETES,
+    Source.NODES,
+    Source.DAEMONSETS,
+    Source.PODS,
+    Source.ENICONFIGS,
+)
 
 # What is asked of AWS, and how a request can end.
 AWS_OPERATIONS = (

@@ -159,25 +159,29 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
+    `eniconfig_subnets` are those that ENIConfigs name for pods.
     """
 
     targets: tuple[Target, ...]
     nodes_known: bool
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
+    eniconfig_subnets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All outcomes of one cycle, that began at `time`.
 
-    `subnets` says which subnet an instance's primary ENI is in, as far as EC2 told.
+    `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
+    allow, as far as EC2 told.
     """
 
     time: float
     discovery: Discovery
     outcomes: tuple[Outcome, ...]
     subnets: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, InstanceType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,3 +281,6 @@ class SubnetReader(Protocol):
 
     async def read_subnets(self, ids: Iterable[str], vpc_ids: Iterable[str]) -> tuple[Subnet, ...]:
         """Return these subnets, and those of the VPCs that are tagged for the CNI."""
+
+    async def read_instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
+        """Return what is known of these types; raises nothing, an unknown type is left out."""

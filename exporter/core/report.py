@@ -52,6 +52,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
             outcome,
             ledger.failures[outcome.target.node.name],
             snapshot.subnets.get(outcome.target.node.instance_id, ""),
+            snapshot.types.get(outcome.target.node.instance_type),
         )
         for outcome in snapshot.outcomes
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from exporter.core.model import IpMode, Outcome, Read, Reading, Reason, Target
+from exporter.core.limits import Networking, eni_limit
+from exporter.core.model import InstanceType, IpMode, Outcome, Read, Reading, Reason, Target
 
 ADDRESSES_PER_PREFIX = 16
 # One IPv6 prefix is a /80 (reference 1.3); no IPv4 node comes anywhere near it.
@@ -86,8 +87,10 @@ class Usage:
         return self.read + sum(self.unread.values())
 
 
-def node_usage(outcome: Outcome, failures: float, subnet_id: str = "") -> NodeUsage:
-    """Return what one outcome says about its node."""
+def node_usage(
+    outcome: Outcome, failures: float, subnet_id: str = "", limits: InstanceType | None = None
+) -> NodeUsage:
+    """Return what one outcome says about its node, with what EC2 told of it and its type."""
     target = outcome.target
     if not isinstance(outcome, Read):
         return NodeUsage(
@@ -105,9 +108,9 @@ def node_usage(outcome: Outcome, failures: float, subnet_id: str = "") -> NodeUs
         ip_mode=mode,
         assigned=assigned(reading, multi_nic=multi_nic),
         attached=reading.attached if counted else None,
-        capacity=capacity(reading, target),
+        capacity=capacity(reading, target, limits),
         enis=None if multi_nic else reading.enis,
-        eni_capacity=eni_capacity(reading),
+        eni_capacity=eni_capacity(reading, limits),
         prefixes=None if multi_nic else prefixes(reading, mode),
         assignment_failures=failures,
         subnet_id=subnet_id,
@@ -149,23 +152,29 @@ def _ipv6(target: Target) -> bool:
     return target.pod is not None and target.pod.enabled("ENABLE_IPv6")
 
 
-def eni_capacity(reading: Reading) -> int | None:
+def eni_capacity(reading: Reading, limits: InstanceType | None = None) -> int | None:
     """Return the ENIs the node could have, None where ipamd took off more than there are.
 
-    Unmanaged ENIs of the other network cards are subtracted from the first card's (reference 1.3).
+    Unmanaged ENIs of the other network cards are subtracted from the first card's. For a type
+    that ipamd does not know it takes the sum over all cards (reference 1.3, 4); EC2 knows better.
     """
-    return reading.eni_max if reading.eni_max > 0 else None
+    if reading.eni_max <= 0:
+        return None
+    if limits is None:
+        return reading.eni_max
+    return min(reading.eni_max, eni_limit(limits, Networking()))
 
 
-def capacity(reading: Reading, target: Target) -> int | None:
+def capacity(reading: Reading, target: Target, limits: InstanceType | None = None) -> int | None:
     """Return the most addresses the node can attach for pods, None where that has no meaning.
 
     ipamd's own figure leaves out the trunk's slot and, under custom networking, the primary ENI
     (reference 1.3); it is 0 in IPv6 mode.
     """
-    if reading.ip_max <= 0 or reading.eni_max <= 0:
+    enis = eni_capacity(reading, limits)
+    if reading.ip_max <= 0 or enis is None:
         return None
-    usable = reading.eni_max - int(target.node.offers_pod_eni) - int(_custom_networking(target))
+    usable = enis - int(target.node.offers_pod_eni) - int(_custom_networking(target))
     return reading.ip_max // reading.eni_max * max(usable, 0)
 
 

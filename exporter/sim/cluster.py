@@ -50,6 +50,7 @@ class Cluster:
         self.rng = random.Random(seed)
         self.store = Store()
         self.nodes: dict[str, Node] = {}
+        self.eni_configs: dict[str, str] = {}
         self.namespace = NAMESPACE
         self.plan = DaemonSetPlan(NAMESPACE, objects.seeded_uid(self.rng), LATEST, {**ENV, **env})
         self._addresses = self._loopback(base)
@@ -124,6 +125,16 @@ class Cluster:
             self.store.delete("pods", stored.key)
         node.pods.clear()
         self.store.delete("nodes", ("", node.name))
+
+    def configure_enis(self, name: str, subnet: str | None) -> None:
+        """Let an ENIConfig name a subnet for pods; without one, take it away."""
+        if subnet is None:
+            del self.eni_configs[name]
+            self.store.delete("eniconfigs", ("", name))
+            return
+        self.eni_configs[name] = subnet
+        fields = {"metadata.name": name, "metadata.namespace": ""}
+        self.store.put("eniconfigs", objects.eni_config(name, subnet), fields=fields)
 
     def settle(self) -> None:
         """Show what belongs to no node in particular, and begin the history here."""

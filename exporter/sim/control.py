@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
 
@@ -37,6 +38,8 @@ class Control:
                 web.post("/events", self._events),
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
+                web.post("/subnets", self._subnets),
+                web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
             ]
         )
@@ -103,12 +106,21 @@ class Control:
 
     async def _ec2(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        if (ec2 := self._simulation.ec2) is None:
-            raise ValueError("only a living cluster has EC2")
+        ec2 = self._living_ec2()
         ec2.count_reserved = bool(body.pop("count_reserved", ec2.count_reserved))
         if "trouble" in body:
             await ec2.set_trouble(body.pop("trouble"), **body)
         return _json(ec2.state())
+
+    async def _subnets(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return _json({"subnet": self._living_ec2().add_subnet(body["cidr"])})
+
+    async def _eni_configs(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        cluster = self._simulation.cluster
+        cluster.configure_enis(body["name"], body["subnet"])
+        return _json(cluster.eni_configs)
 
     async def _tokens(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -119,6 +131,11 @@ class Control:
             "current": tokens.current,
         }
         return _json({"token": made[body.get("do", "current")](profile)})
+
+    def _living_ec2(self) -> Ec2Server:
+        if (ec2 := self._simulation.ec2) is None:
+            raise ValueError("only a living cluster has EC2")
+        return ec2
 
     def _names(self, body: Body) -> list[str]:
         """Take the names given, or all expected nodes for `"all"`."""

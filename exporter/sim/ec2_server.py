@@ -4,6 +4,7 @@ It is what a simulation holds of EC2; the parts are told in `ec2_api` and `subne
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 
 from exporter.sim import books, subnet_books
 from exporter.sim.cluster import Cluster
@@ -13,7 +14,7 @@ from exporter.sim.ec2_troubles import ANY, Plan, Trouble
 from exporter.sim.ec2_uses import Insight, Use
 from exporter.sim.listener import Listener
 from exporter.sim.living.host import LivingIpamd
-from exporter.sim.vpc import Vpc
+from exporter.sim.vpc import Subnet, Vpc
 
 # A client needs some to sign with; nobody checks them.
 _KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
@@ -88,6 +89,15 @@ class Ec2Server:
         self.api.troubles.set(action, plan)
         await self._listener.open()
 
+    def add_subnet(self, cidr: str) -> str:
+        """Put an empty subnet into the zone of the first one, and return its id."""
+        network, subnets = IPv4Network(cidr), self._vpc.subnets.values()
+        if any(network.overlaps(subnet.cidr) for subnet in subnets):
+            raise ValueError(f"{cidr} overlaps another subnet")
+        first = next(iter(subnets))
+        new = Subnet(self._vpc.new_id("subnet"), network, first.zone, first.zone_id)
+        return self._vpc.add_subnet(new).id
+
     def state(self) -> dict[str, object]:
         """Return what is wrong, and how reserved addresses are counted."""
         troubles = self.api.troubles.current()
@@ -135,6 +145,7 @@ class Ec2Server:
             now=cluster.clock(),
             since=since,
             nodes=nodes,
+            eni_config_subnets=frozenset(cluster.eni_configs.values()),
             manages_untagged=env.get("MANAGE_UNTAGGED_ENI") != "false",
             manages_all_cards=env.get("ENABLE_MULTI_NIC") == "true",
         )

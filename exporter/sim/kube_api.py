@@ -55,6 +55,7 @@ RESOURCES = {
     "nodes": Resource("nodes", "Node", "v1", objects.NODE_FIELD_LABELS),
     "pods": Resource("pods", "Pod", "v1", objects.POD_FIELD_LABELS),
     "daemonsets": Resource("daemonsets", "DaemonSet", "apps/v1", objects.OBJECT_FIELD_LABELS),
+    "eniconfigs": Resource("eniconfigs", "ENIConfig", objects.CRD, objects.OBJECT_FIELD_LABELS),
 }
 
 
@@ -89,7 +90,7 @@ class KubeApi:
     def application(self) -> web.Application:
         """Return the API as an aiohttp application."""
         app = web.Application(middlewares=[self._guarded])
-        core, apps = "/api/v1", "/apis/apps/v1"
+        core, apps, custom = "/api/v1", "/apis/apps/v1", f"/apis/{objects.CRD}"
         app.add_routes(
             [
                 web.get("/version", self._version),
@@ -101,6 +102,8 @@ class KubeApi:
                 web.get(apps + "/{plural:daemonsets}", self._collection),
                 web.get(apps + "/namespaces/{namespace}/{plural:daemonsets}", self._collection),
                 web.get(apps + "/namespaces/{namespace}/{plural:daemonsets}/{name}", self._single),
+                web.get(custom + "/{plural:eniconfigs}", self._collection),
+                web.get(custom + "/{plural:eniconfigs}/{name}", self._single),
                 web.route("*", "/{path:.*}", self._unknown),
             ]
         )

@@ -26,6 +26,7 @@ POD_FIELD_LABELS = frozenset(
     }
 )
 OBJECT_FIELD_LABELS = frozenset({"metadata.name", "metadata.namespace"})
+CRD = "crd.k8s.amazonaws.com/v1alpha1"
 
 _LABELS = {"k8s-app": "aws-node", "app.kubernetes.io/name": "aws-node"}
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
@@ -221,6 +222,20 @@ def daemon_set(plan: DaemonSetPlan, nodes: int) -> Object:
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
         },
         "status": {"desiredNumberScheduled": nodes, "currentNumberScheduled": nodes},
+    }
+
+
+def eni_config(name: str, subnet: str) -> Object:
+    """Return an ENIConfig; its name alone decides its UID."""
+    return {
+        "metadata": {
+            "name": name,
+            "uid": seeded_uid(random.Random(f"eniconfig/{name}")),
+            "creationTimestamp": "2026-01-12T08:00:00Z",
+            "generation": 1,
+            "labels": {},
+        },
+        "spec": {"subnet": subnet, "securityGroups": ["sg-0a1b2c3d4e5f60718"]},
     }
 
 

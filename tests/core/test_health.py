@@ -9,7 +9,14 @@ UP = SourceHealth(up=True, last_success=NOW, cycle_seconds=0.2, reason="")
 
 
 # Those that are read whatever the settings say.
-ALWAYS = (Source.IPAMD, Source.KUBERNETES, Source.NODES, Source.DAEMONSETS, Source.PODS)
+ALWAYS = (
+    Source.IPAMD,
+    Source.KUBERNETES,
+    Source.NODES,
+    Source.DAEMONSETS,
+    Source.PODS,
+    Source.ENICONFIGS,
+)
 
 
 def test_the_sources_are_a_closed_list() -> None:
@@ -19,6 +26,7 @@ def test_the_sources_are_a_closed_list() -> None:
         "nodes",
         "daemonsets",
         "pods",
+        "eniconfigs",
         "ec2_subnets",
         "ec2_enis",
     ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.model import IpMode, Node, Outcome, Reading, Reason, Target
+from exporter.core.model import InstanceType, IpMode, Node, Outcome, Reading, Reason, Target
 from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
 from tests.builders import node, pod, read, reading, target, unread
 
@@ -152,6 +152,13 @@ def test_the_enis_of_one_card_are_not_asked_where_the_gauge_holds() -> None:
     assert usage(what).assigned == 5
 
 
+def kind(enis: int, *, attachment_limit: int | None = None) -> InstanceType:
+    """An instance type of so many ENIs with ten addresses each."""
+    return InstanceType(
+        name="any", enis=enis, ipv4_per_eni=10, vcpus=2, attachment_limit=attachment_limit
+    )
+
+
 CUSTOM = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
 
 
@@ -176,6 +183,31 @@ def test_the_capacity_is_what_could_really_be_attached_for_pods(
     what: Reading, where: Target, capacity: int | None
 ) -> None:
     assert usage(what, where).capacity == capacity
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "enis", "capacity"),
+    [
+        pytest.param(reading(eni_max=3, ip_max=27), None, 3, 27, id="EC2 does not tell"),
+        pytest.param(reading(eni_max=3, ip_max=27), kind(3), 3, 27, id="both say the same"),
+        pytest.param(
+            reading(eni_max=16, ip_max=784), kind(8), 8, 392, id="ipamd sums over the cards"
+        ),
+        pytest.param(reading(eni_max=2, ip_max=18), kind(3), 2, 18, id="MAX_ENI is lower"),
+        pytest.param(
+            reading(eni_max=8, ip_max=72),
+            kind(8, attachment_limit=5),
+            5,
+            45,
+            id="ENIs share a limit with volumes",
+        ),
+    ],
+)
+def test_the_capacity_is_never_more_than_ec2_says_of_the_type(
+    what: Reading, limits: InstanceType | None, enis: int, capacity: int
+) -> None:
+    found = node_usage(read(PLAIN, what), 0.0, "", limits)
+    assert (found.eni_capacity, found.capacity) == (enis, capacity)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,10 @@ def test_the_incumbents_variables_and_rights_are_enough(tmp_path: Path) -> None:
             assert len(exporter.logged("through the API server")) == 1
         up = {
             source: samples[key("vpc_cni_exporter_source_up", source=source)]
-            for source in ("ipamd", "kubernetes", "nodes", "daemonsets", "pods")
+            for source in ("ipamd", "kubernetes", "pods", "nodes", "daemonsets", "eniconfigs")
         }
-        assert up == {"ipamd": 1, "kubernetes": 1, "nodes": 0, "daemonsets": 0, "pods": 1}
+        right = dict.fromkeys(("ipamd", "kubernetes", "pods"), 1)
+        assert up == right | dict.fromkeys(("nodes", "daemonsets", "eniconfigs"), 0)
         same = [
             key("vpc_cni_cluster_ip_addresses", state="assigned"),
             key("vpc_cni_cluster_ip_addresses", state="warm"),

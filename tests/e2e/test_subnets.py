@@ -149,6 +149,26 @@ def test_where_enis_are_not_told_the_partition_goes_and_the_rest_stays(
         assert samples[key("vpc_cni_exporter_source_up", source="ec2_subnets")] == 1
         assert "vpc_cni_cluster_ip_addresses" in names(samples)
         sim.control("/ec2", {"action": "DescribeNetworkInterfaces", "trouble": None})
+        # After throttling, botocore asks slowly for a while, and a slow survey is soon too old.
+        eventually(
+            lambda: not differences(expected(sim.truth()), published(exporter.scrape())),
+            "every figure is the truth again",
+        )
+        assert len(exporter.logged("source is down")) == 1
+
+
+def test_a_subnet_that_only_an_eniconfig_names_appears_and_goes_by_itself(tmp_path: Path) -> None:
+    with world(tmp_path, "--nodes", "10") as (sim, exporter):
+        survey_after(exporter, sim.truth()["advanced_at"])
+        spare = sim.control("/subnets", {"cidr": "10.9.0.0/24"})["subnet"]
+        role = key("vpc_cni_subnet_role", subnet_id=spare, role="pod")
+        sim.control("/eniconfigs", {"name": "eu-central-1a", "subnet": spare})
+        eventually(lambda: role in exporter.scrape(), "the subnet is told of")
         samples = survey_after(exporter, time.time())
         assert differences(expected(sim.truth()), published(samples)) == []
-        assert len(exporter.logged("source is down")) == 1
+        assert samples[key("vpc_cni_subnet_free_ip_addresses", subnet_id=spare)] == 251
+        assert samples[key("vpc_cni_exporter_source_up", source="eniconfigs")] == 1
+        sim.control("/eniconfigs", {"name": "eu-central-1a", "subnet": None})
+        eventually(lambda: role not in exporter.scrape(), "the subnet is told of no longer")
+        samples = survey_after(exporter, time.time())
+        assert differences(expected(sim.truth()), published(samples)) == []

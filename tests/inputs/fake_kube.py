@@ -16,6 +16,8 @@ PODS = "/api/v1/namespaces/kube-system/pods"
 NODES = "/api/v1/nodes"
 DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 HOST_PODS = "/api/v1/pods"
+ENICONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
+COLLECTIONS = (PODS, NODES, DAEMONSETS, HOST_PODS, ENICONFIGS)
 VERSION = "/version"
 
 Json = dict[str, object]
@@ -122,7 +124,7 @@ class FakeKube:
             return await self.always[key](request)
         if request.path == VERSION:
             return web.json_response({"gitVersion": self.version})
-        if request.path not in (PODS, NODES, DAEMONSETS, HOST_PODS):
+        if request.path not in COLLECTIONS:
             return status(404, "the server could not find the requested resource")
         return await (self._watch if key[1] == "watch" else self.list)(request)
 
@@ -159,7 +161,7 @@ def _metadata(it: Json) -> Json:
 
 
 def _verb(path: str, query: dict[str, str]) -> str:
-    if path not in (PODS, NODES, DAEMONSETS, HOST_PODS):
+    if path not in COLLECTIONS:
         return "get"
     return "watch" if query.get("watch") == "true" else "list"
 

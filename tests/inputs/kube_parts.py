@@ -20,7 +20,15 @@ from exporter.inputs.kube.collection import Collection
 from exporter.inputs.kube.credentials import Credentials
 from exporter.inputs.kube.decoding import Sharing
 from exporter.inputs.kube.kinds import Kind, nodes
-from tests.inputs.fake_kube import DAEMONSETS, HOST_PODS, NODES, PODS, FakeKube, Json
+from tests.inputs.fake_kube import (
+    DAEMONSETS,
+    ENICONFIGS,
+    HOST_PODS,
+    NODES,
+    PODS,
+    FakeKube,
+    Json,
+)
 
 T = TypeVar("T")
 Watched = tuple["Collection[LabelledNode]", "Diary"]
@@ -61,6 +69,11 @@ def a_daemonset(*terms: Json) -> Json:
         "metadata": {"name": "aws-node", "namespace": "kube-system"},
         "spec": {"template": {"spec": spec}},
     }
+
+
+def an_eniconfig(name: str, subnet: object) -> Json:
+    """Return an ENIConfig that names a subnet."""
+    return {"metadata": {"name": name}, "spec": {"subnet": subnet, "securityGroups": ["sg-1"]}}
 
 
 class VirtualTime:
@@ -156,7 +169,7 @@ def decoded(kind: Kind[T], it: Mapping[str, object]) -> T | None:
     return value
 
 
-SOURCES = ("kubernetes", "nodes", "daemonsets", "pods")
+SOURCES = ("kubernetes", "nodes", "daemonsets", "pods", "eniconfigs")
 LINUX: Json = {"kubernetes.io/os": "linux", "topology.kubernetes.io/region": "eu-west-1"}
 ONLY_LINUX: Json = {
     "matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]
@@ -212,6 +225,7 @@ def a_cluster() -> FakeKube:
     fake.put(PODS, a_pod("aws-node-1", "n1"))
     fake.put(DAEMONSETS, a_daemonset(ONLY_LINUX))
     fake.put(HOST_PODS, a_pod("aws-node-1", "n1"), a_pod("kube-proxy-1", "n1"))
+    fake.put(ENICONFIGS, an_eniconfig("eu-west-1a", "subnet-1"))
     return fake
 
 
@@ -220,4 +234,5 @@ WHOLE = Discovery(
     nodes_known=True,
     identity=Identity(region="eu-west-1", kubernetes_version=VERSION_TEXT),
     others=(Node(name="windows", addresses=()),),
+    eniconfig_subnets=frozenset({"subnet-1"}),
 )

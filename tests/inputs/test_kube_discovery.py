@@ -11,8 +11,9 @@ import pytest
 from exporter.core.model import Identity, Node, Target
 from exporter.inputs.kube import KubeConfig, SourceState, connect
 from tests.inputs.fake_kube import (
+    COLLECTIONS,
     DAEMONSETS,
-    HOST_PODS,
+    ENICONFIGS,
     NODES,
     PODS,
     VERSION,
@@ -34,6 +35,7 @@ from tests.inputs.kube_parts import (
     a_node,
     a_pod,
     all_up,
+    an_eniconfig,
     discovering,
     node,
     until,
@@ -76,13 +78,13 @@ def test_while_nothing_changes_the_same_object_is_discovered(tmp_path: Path) -> 
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("path", [PODS, NODES, DAEMONSETS, HOST_PODS])
+@pytest.mark.parametrize("path", COLLECTIONS)
 def test_nothing_is_known_before_each_source_has_answered(path: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         fake = a_cluster()
         fake.answers[path, "list"].append(hangs)
         async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
-            await until(kube, lambda: sum(it.up for it in kube.sources()) == 3)
+            await until(kube, lambda: sum(it.up for it in kube.sources()) == 4)
             assert kube.discover() is None
 
     asyncio.run(scenario())
@@ -198,7 +200,28 @@ def test_the_version_is_asked_for_again_with_each_watch_of_the_pods(tmp_path: Pa
             fake.hang_up()
             newer = Identity(region="eu-west-1", kubernetes_version="v1.32.0")
             await until(kube, lambda: kube.discover() == replace(WHOLE, identity=newer))
-            assert len(told) == 4
+            assert len(told) == 5
+
+    asyncio.run(scenario())
+
+
+def test_the_subnets_of_eniconfigs_follow_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        fake = a_cluster()
+        async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
+            await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
+            for name, subnet, subnets in (
+                ("eu-west-1b", "subnet-2", {"subnet-1", "subnet-2"}),
+                ("spare", "subnet-2", {"subnet-1", "subnet-2"}),
+                ("eu-west-1a", "subnet-3", {"subnet-2", "subnet-3"}),
+                ("spare", "", {"subnet-2", "subnet-3"}),
+            ):
+                fake.put(ENICONFIGS, an_eniconfig(name, subnet))
+                await kube.changed()
+                assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset(subnets))
+            fake.drop(ENICONFIGS, "eu-west-1b")
+            await kube.changed()
+            assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset({"subnet-3"}))
 
     asyncio.run(scenario())
 

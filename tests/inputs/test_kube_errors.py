@@ -146,6 +146,7 @@ def test_a_reason_is_the_same_while_the_trouble_is(error: Exception, reason: str
     ("status", "body", "kind", "reason"),
     [
         pytest.param(403, b'{"kind":"Status","message":"no"}', errors.Refused, "HTTP 403: no"),
+        pytest.param(404, b"404 page not found", errors.Missing, "HTTP 404"),
         pytest.param(410, b'{"kind":"Status","message":null}', errors.Gone, "HTTP 410"),
         pytest.param(500, b'{"kind":"Pod","message":"no"}', Unavailable, "HTTP 500"),
         pytest.param(500, b'{"kind":7}', Unavailable, "HTTP 500"),

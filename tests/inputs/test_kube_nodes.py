@@ -1,4 +1,4 @@
-"""The API server's JSON of nodes, DaemonSet and hostNetwork pods, and the values it stands for."""
+"""The API server's JSON of nodes, DaemonSet, hostNetwork pods and ENIConfigs, and its values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from exporter.core.model import Node
 from exporter.core.targets import LabelledNode, NodeSelector, Requirement, Term
 from exporter.inputs.kube.decoding import Sharing
-from exporter.inputs.kube.kinds import daemonset, host_network_pods, nodes
+from exporter.inputs.kube.kinds import daemonset, eniconfigs, host_network_pods, nodes
 from tests.inputs.fake_kube import Json
-from tests.inputs.kube_parts import decoded
+from tests.inputs.kube_parts import an_eniconfig, decoded
 
 LABELS = {
     "kubernetes.io/hostname": "n1",
@@ -197,3 +197,18 @@ def test_a_pod_on_the_hosts_network_counts_where_it_is(
     it: Json = {"metadata": {"name": "x"}, "spec": spec, "status": {"phase": phase}}
 
     assert decoded(host_network_pods(), it) == node
+
+
+@pytest.mark.parametrize(
+    ("it", "subnet"),
+    [
+        pytest.param(an_eniconfig("a", "subnet-0a1b2c"), "subnet-0a1b2c", id="a subnet"),
+        pytest.param(an_eniconfig("a", ""), None, id="empty"),
+        pytest.param(an_eniconfig("a", None), None, id="null"),
+        pytest.param(an_eniconfig("a", "subnet-*"), None, id="a wildcard"),
+        pytest.param({"metadata": {"name": "a"}, "spec": {}}, None, id="none named"),
+        pytest.param({"metadata": {"name": "a"}}, None, id="no spec"),
+    ],
+)
+def test_an_eniconfig_is_the_subnet_it_names(it: Json, subnet: str | None) -> None:
+    assert decoded(eniconfigs(), it) == subnet

@@ -68,11 +68,11 @@ def up(kube: Kube) -> tuple[bool, ...]:
 @pytest.mark.parametrize(
     ("profile", "sources", "nodes_known"),
     [
-        pytest.param("full", (True, True, True, True), True, id="everything"),
-        pytest.param("incumbent", (True, False, False, True), False, id="the incumbent's"),
-        pytest.param("no_nodes", (True, False, True, True), False, id="no nodes"),
-        pytest.param("no_daemonsets", (True, True, False, True), True, id="no DaemonSets"),
-        pytest.param("own_pods_only", (True, True, True, False), True, id="own namespace"),
+        pytest.param("full", (True, True, True, True, True), True, id="everything"),
+        pytest.param("incumbent", (True, False, False, True, False), False, id="the incumbent's"),
+        pytest.param("no_nodes", (True, False, True, True, True), False, id="no nodes"),
+        pytest.param("no_daemonsets", (True, True, False, True, True), True, id="no DaemonSets"),
+        pytest.param("own_pods_only", (True, True, True, False, True), True, id="own namespace"),
     ],
 )
 def test_what_may_be_read_is_made_use_of(
@@ -149,6 +149,24 @@ def test_a_revoked_token_is_replaced_by_the_one_the_kubeconfig_has_now(tmp_path:
             await until(kube, lambda: all(up(kube)) and found(kube) == expected(sim))
 
     asyncio.run(scenario())
+
+
+def test_the_subnets_of_eniconfigs_are_told_as_they_come_and_go(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with discovering(tmp_path) as (sim, kube):
+            await until(kube, lambda: all(up(kube)) and found(kube) == expected(sim))
+            for subnet in ("subnet-1", "subnet-2", None):
+                sim.cluster.configure_enis("eu-central-1a", subnet)
+                await until(kube, lambda: configured(kube) == set(sim.cluster.eni_configs.values()))
+            assert configured(kube) == set()
+
+    asyncio.run(scenario())
+
+
+def configured(kube: Kube) -> frozenset[str]:
+    discovery = kube.discover()
+    assert discovery is not None
+    return discovery.eniconfig_subnets
 
 
 def test_a_node_without_its_pod_is_expected_with_one_pod_less(tmp_path: Path) -> None:

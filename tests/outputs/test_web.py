@@ -224,6 +224,7 @@ def test_readyz_tells_what_is_missing_while_there_is_none() -> None:
         "nodes: not asked yet\n"
         "daemonsets: not asked yet\n"
         "pods: not asked yet\n"
+        "eniconfigs: not asked yet\n"
     )
 
 

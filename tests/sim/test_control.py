@@ -150,6 +150,15 @@ async def test_the_books_forget_for_a_reader_that_starts_anew() -> None:
         assert "vpc_cni_cluster_aws_api_duration_seconds_count" not in sim.truth()["samples"]
 
 
+@on_loop
+async def test_eniconfigs_are_set_changed_and_taken_away() -> None:
+    async with small(1) as sim, Remote(sim) as remote:
+        for subnet in ("subnet-1", "subnet-2"):
+            answer = await remote.call("POST", "/eniconfigs", name="a", subnet=subnet)
+            assert answer == (200, {"a": subnet})
+        assert await remote.call("POST", "/eniconfigs", name="a", subnet=None) == (200, {})
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -158,6 +167,9 @@ async def test_the_books_forget_for_a_reader_that_starts_anew() -> None:
         ("/events", {"nodes": "all", "event": "rain"}),
         ("/api", {"trouble": "rain"}),
         ("/tokens", {"profile": "king"}),
+        ("/eniconfigs", {"name": "nobody", "subnet": None}),
+        ("/eniconfigs", {"name": "eu-central-1a"}),
+        ("/subnets", {"cidr": "10.9.0.0/24"}),
     ],
 )
 @on_loop

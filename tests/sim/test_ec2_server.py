@@ -192,6 +192,32 @@ async def test_a_trouble_that_makes_no_sense_is_told_so(body: dict[str, object])
 
 
 @on_loop
+async def test_a_new_subnet_is_part_of_the_truth_while_an_eniconfig_names_it() -> None:
+    async with living() as sim, Remote(sim) as remote:
+        _, added = await remote.call("POST", "/subnets", cidr="10.9.0.0/24")
+        assert added["subnet"] in [each["SubnetId"] for each in await subnets(sim)]
+
+        async def roles() -> list[str]:
+            _, truth = await remote.call("GET", "/truth")
+            rows = truth["samples"]["vpc_cni_subnet_role"]
+            return [it["role"] for it, _ in rows if it["subnet_id"] == added["subnet"]]
+
+        assert await roles() == []
+        await remote.call("POST", "/eniconfigs", name="a", subnet=added["subnet"])
+        assert await roles() == ["pod"]
+        await remote.call("POST", "/eniconfigs", name="a", subnet=None)
+        assert await roles() == []
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/8", "10.9.0.1/24", "rain"])
+@on_loop
+async def test_a_subnet_that_does_not_fit_is_refused(cidr: str) -> None:
+    async with living(1) as sim, Remote(sim) as remote:
+        status, answer = await remote.call("POST", "/subnets", cidr=cidr)
+        assert (status, set(answer)) == (400, {"error"})
+
+
+@on_loop
 async def test_a_static_fleet_has_no_ec2() -> None:
     async with small(1) as sim, Remote(sim) as remote:
         assert sim.ec2 is None

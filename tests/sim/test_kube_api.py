@@ -3,20 +3,21 @@ import pytest
 
 from exporter.sim import Simulation
 from exporter.sim.nodes import Node
-from tests.sim.client import AWS_NODE, ask, name, names, on_loop, small
+from tests.sim.client import AWS_NODE, ask, name, names, on_loop, small, told, watched
 
+ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 
 
 @pytest.mark.parametrize(
     ("profile", "allowed"),
     [
-        ("full", {"nodes", "pods", "own pods", "daemonset"}),
-        ("full_proxy", {"nodes", "pods", "own pods", "daemonset", "proxy"}),
+        ("full", {"nodes", "pods", "own pods", "daemonset", "ENIConfigs"}),
+        ("full_proxy", {"nodes", "pods", "own pods", "daemonset", "proxy", "ENIConfigs"}),
         ("incumbent", {"pods", "own pods", "proxy"}),
-        ("no_nodes", {"pods", "own pods", "daemonset"}),
-        ("no_daemonsets", {"nodes", "pods", "own pods"}),
-        ("own_pods_only", {"nodes", "own pods", "daemonset"}),
+        ("no_nodes", {"pods", "own pods", "daemonset", "ENIConfigs"}),
+        ("no_daemonsets", {"nodes", "pods", "own pods", "ENIConfigs"}),
+        ("own_pods_only", {"nodes", "own pods", "daemonset", "ENIConfigs"}),
         ("nothing", set()),
     ],
 )
@@ -30,6 +31,7 @@ async def test_a_profile_may_do_exactly_what_its_rules_say(profile: str, allowed
             "pods": "/api/v1/pods",
             "own pods": AWS_NODE,
             "daemonset": DAEMONSETS,
+            "ENIConfigs": ENI_CONFIGS,
             "proxy": f"{AWS_NODE}/{pod}/proxy/missing",
         }
         token = sim.token(profile)
@@ -169,6 +171,35 @@ async def test_an_aws_node_pod_shows_what_a_reader_needs_of_it() -> None:
         )
         assert body["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet"
         assert body["metadata"]["managedFields"]
+
+
+@on_loop
+async def test_an_eniconfig_shows_the_subnet_it_names_while_it_is_there() -> None:
+    async with small(1) as sim:
+        _, before = await ask(sim, ENI_CONFIGS)
+        version = before["metadata"]["resourceVersion"]
+
+        async def happens() -> None:
+            for subnet in ("subnet-1", "subnet-2"):
+                sim.cluster.configure_enis("eu-central-1a", subnet)
+            _, one = await ask(sim, f"{ENI_CONFIGS}/eu-central-1a")
+            assert (one["kind"], one["apiVersion"], one["spec"]["subnet"]) == (
+                "ENIConfig",
+                "crd.k8s.amazonaws.com/v1alpha1",
+                "subnet-2",
+            )
+            sim.cluster.configure_enis("eu-central-1a", None)
+
+        events = await watched(sim, ENI_CONFIGS, happens=happens, resourceVersion=version)
+        steps = ("ADDED", "MODIFIED", "DELETED")
+        assert told(events) == [(step, "eu-central-1a") for step in steps]
+        assert [event["object"]["spec"]["subnet"] for event in events] == [
+            "subnet-1",
+            "subnet-2",
+            "subnet-2",
+        ]
+        _, after = await ask(sim, ENI_CONFIGS)
+        assert (before["kind"], before["items"], after["items"]) == ("ENIConfigList", [], [])
 
 
 @on_loop

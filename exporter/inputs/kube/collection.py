@@ -15,7 +15,7 @@ import msgspec
 from exporter.core.model import Unavailable
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.config import SYSTEM, Timing
-from exporter.inputs.kube.errors import Gone, Malformed, Refused, watch_error, well_formed
+from exporter.inputs.kube.errors import Gone, Malformed, Missing, Refused, watch_error, well_formed
 from exporter.inputs.kube.kinds import Kind
 
 T = TypeVar("T")
@@ -26,6 +26,8 @@ _WATCH_SECONDS = 300
 _BACKOFF_BASE = 1.0
 _BACKOFF_CAP = 30.0
 _REFUSED_CAP = 300.0
+# How long a kind that the cluster does not know is not looked for again.
+_MISSING_CAP = 300.0
 # A version that keeps failing may be from a future that a restored etcd does not know.
 _RELIST_AFTER_FAILURES = 8
 # A control plane that is starting may refuse what it allows a moment later.
@@ -111,6 +113,9 @@ class Collection(Generic[T]):
                     await self._list()
                 await self._watch()
             except Unavailable as error:
+                if self._kind.route.optional and isinstance(error, Missing):
+                    await self._do_without()
+                    continue
                 cap = self._failed(error)
             if self._timing.clock() - self._opened_at >= _HEALTHY_SECONDS:
                 self._failures = 0
@@ -151,12 +156,22 @@ class Collection(Generic[T]):
         else:
             raise Malformed(SYSTEM, f"a list of more than {_MAX_PAGES} pages")
         self._version = page.version
+        self._take(found)
+
+    def _take(self, found: dict[str, T]) -> None:
         self._refused_since = None
         self.asked = True
         self._reached()
         if found != self.objects:
             self.objects = found
             self._listener.knowledge_changed()
+
+    async def _do_without(self) -> None:
+        """Have no objects of a kind that the cluster does not know, and look again later."""
+        self._version, self._failures = "", 0
+        self._take({})
+        self._become(up=True, reason="")
+        await self._sleep(_MISSING_CAP * (1 + self._timing.random()) / 2)
 
     async def _watch(self) -> None:
         params = {

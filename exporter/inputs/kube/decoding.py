@@ -36,6 +36,8 @@ _SETTING = re.compile(
 )
 _ECR_HOST = re.compile(r"[0-9]+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.")
 _INSTANCE = re.compile(r"aws:///([^/]*)/(i-[0-9a-z]+)")
+# Nothing else goes into a filter of EC2's, where * and ? stand for any text.
+_SUBNET = re.compile(r"subnet-[0-9a-z]+")
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _REGIONS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 _TYPES = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
@@ -162,6 +164,17 @@ class DaemonSetObject(_Wire):
 
     metadata: Meta = msgspec.field(default_factory=Meta)
     spec: _DaemonSetSpec = msgspec.field(default_factory=_DaemonSetSpec)
+
+
+class _EniConfigSpec(_Wire):
+    subnet: str | None = ""
+
+
+class EniConfigObject(_Wire):
+    """An ENIConfig, of which only where pods get their addresses matters."""
+
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _EniConfigSpec | None = None
 
 
 class _NodeSpec(_Wire):
@@ -315,3 +328,9 @@ def host_pod(it: HostPodObject) -> str | None:
     if it.status.phase in FINISHED or not it.spec.node_name:
         return None
     return sys.intern(it.spec.node_name)
+
+
+def eniconfig_subnet(it: EniConfigObject) -> str | None:
+    """Return the subnet that pods get addresses from, None where none is named."""
+    subnet = (it.spec.subnet if it.spec else None) or ""
+    return subnet if _SUBNET.fullmatch(subnet) else None

@@ -1,4 +1,4 @@
-"""The discoverer: four collections turned into targets, and what tells this cluster from others."""
+"""The discoverer: five collections turned into targets, and what tells this cluster from others."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class Kube:
         self._nodes = Collection(client, kinds.nodes(share), timing, self)
         self._daemonset = Collection(client, kinds.daemonset(namespace), timing, self)
         self._host_pods = Collection(client, kinds.host_network_pods(), timing, self)
+        self._eniconfigs = Collection(client, kinds.eniconfigs(), timing, self)
         self._version = ""
         self._ask_version = asyncio.Event()
         self._news = asyncio.Event()
@@ -75,6 +76,7 @@ class Kube:
             tasks.create_task(self._nodes.keep(), name="kube: nodes")
             tasks.create_task(self._daemonset.keep(), name="kube: daemonset")
             tasks.create_task(self._host_pods.keep(), name="kube: hostNetwork pods")
+            tasks.create_task(self._eniconfigs.keep(), name="kube: ENIConfigs")
             tasks.create_task(self._keep_version(), name="kube: version")
 
     def discover(self) -> Discovery | None:
@@ -87,7 +89,7 @@ class Kube:
         return self._discovery
 
     def sources(self) -> tuple[SourceState, ...]:
-        """Return the state of each source: kubernetes, nodes, daemonsets, pods."""
+        """Return the state of each source: kubernetes, nodes, daemonsets, pods, eniconfigs."""
         return tuple(collection.state for collection in self._collections())
 
     async def changed(self) -> None:
@@ -120,7 +122,7 @@ class Kube:
             self._ask_version.set()
 
     def _collections(self) -> tuple[_AnyCollection, ...]:
-        return self._pods, self._nodes, self._daemonset, self._host_pods
+        return self._pods, self._nodes, self._daemonset, self._host_pods, self._eniconfigs
 
     def _tell(self) -> None:
         self._news.set()
@@ -160,6 +162,7 @@ class Kube:
             targets=expected,
             nodes_known=nodes is not None,
             others=tuple(it.node for it in (nodes or {}).values() if it.node.name not in names),
+            eniconfig_subnets=frozenset((self._eniconfigs.objects or {}).values()),
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

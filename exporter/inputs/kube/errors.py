@@ -1,6 +1,6 @@
 """What can go wrong on the way to the API server, in the core's own words.
 
-Only `Unavailable` and its two kinds here leave the door; each names its cause in a text that stays
+Only `Unavailable` and its kinds here leave the door; each names its cause in a text that stays
 the same while the trouble does, so that it can be logged once.
 """
 
@@ -36,6 +36,10 @@ _TEXTS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 class Refused(Unavailable):
     """The API server knows who asks, and does not allow it (403)."""
+
+
+class Missing(Unavailable):
+    """The API server does not know what it is asked for (404)."""
 
 
 class Gone(Unavailable):
@@ -111,7 +115,7 @@ def refusal(status: int, body: bytes) -> Unavailable:
     text = f"HTTP {status}"
     if message := status_message(body):
         text = f"{text}: {message}"[:_MAX_REASON]
-    kind = {403: Refused, 410: Gone}.get(status, Unavailable)
+    kind = {403: Refused, 404: Missing, 410: Gone}.get(status, Unavailable)
     return kind(SYSTEM, text)
 
 

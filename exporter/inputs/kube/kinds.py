@@ -1,4 +1,4 @@
-"""The four kinds of objects that discovery watches: where they are asked for, and what is kept."""
+"""The kinds of objects that discovery watches: where they are asked for, and what is kept."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from exporter.core.targets import LabelledNode, NodeSelector
 from exporter.inputs.kube.decoding import (
     AwsNode,
     DaemonSetObject,
+    EniConfigObject,
     HostPodObject,
     Meta,
     NodeObject,
     PodObject,
     Sharing,
     aws_node,
+    eniconfig_subnet,
     host_pod,
     labelled_node,
     node_selector,
@@ -37,12 +39,16 @@ class _HasMetadata(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a kind is listed and watched, and the name of the source it is."""
+    """Where a kind is listed and watched, and the name of the source it is.
+
+    A cluster need not know an `optional` kind, and then has no objects of it.
+    """
 
     source: str
     path: str
     params: Mapping[str, str]
     required: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,17 @@ def host_network_pods() -> Kind[str]:
         msgspec.json.Decoder(_List[HostPodObject]),
         msgspec.json.Decoder(HostPodObject),
         host_pod,
+    )
+
+
+def eniconfigs() -> Kind[str]:
+    """Return the subnets that ENIConfigs name, of which not every cluster knows."""
+    path = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
+    return _kind(
+        Route("eniconfigs", path, {}, optional=True),
+        msgspec.json.Decoder(_List[EniConfigObject]),
+        msgspec.json.Decoder(EniConfigObject),
+        eniconfig_subnet,
     )
 
 
