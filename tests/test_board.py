@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__
@@ -145,7 +146,9 @@ class TestTheBoard:
         )
 
     def test_is_a_view_that_the_pages_can_show(self) -> None:
-        Pages(Shown().board, CollectorRegistry())
+        pages = Pages(Shown().board, CollectorRegistry())
+        ready = asyncio.run(pages.readyz(make_mocked_request("GET", "/readyz")))
+        assert ready.status == 503
 
 
 class TestTheReportOnSubnets:

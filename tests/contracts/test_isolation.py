@@ -28,8 +28,10 @@ def test_a_test_cannot_look_up_a_name() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost"])
 def test_a_test_can_connect_to_loopback(host: str) -> None:
-    with socket.create_server(("", 0)) as server:
-        socket.create_connection((host, server.getsockname()[1]), timeout=1).close()
+    with socket.create_server((host, 0)) as server:
+        address = server.getsockname()
+        with socket.create_connection(address, timeout=1) as client:
+            assert client.getpeername() == address
 
 
 def test_a_test_has_none_of_the_callers_settings() -> None:

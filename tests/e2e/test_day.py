@@ -154,4 +154,4 @@ def test_when_the_api_server_last_told_news_is_told_while_all_is_well(tmp_path: 
     with simulation(tmp_path, *world) as sim, daemon(tmp_path, sim) as exporter:
         news = key("vpc_cni_exporter_last_success_timestamp_seconds", source="nodes")
         first = exporter.cycle_after(0)[news]
-        eventually(lambda: exporter.scrape()[news] > first, "bookmarks count as news")
+        assert eventually(lambda: exporter.scrape()[news] > first, "bookmarks count as news")
