@@ -68,7 +68,9 @@ async def test_an_endless_body_goes_on_beyond_any_limit() -> None:
         writer.write(GET)
         size = 0
         while size < 8 * 1024 * 1024:
-            size += len(await reader.read(1 << 20))
+            part = await reader.read(1 << 20)
+            assert part, f"it ended after {size} bytes"
+            size += len(part)
         writer.close()
 
 
