@@ -11,18 +11,9 @@ import json
 import sys
 from pathlib import Path
 
+from bench.lag import probe
 from exporter import app, cli
 from exporter.settings import Settings
-
-_PROBE_SECONDS = 0.005
-
-
-async def _probe(lags: list[float]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _PROBE_SECONDS
-        await asyncio.sleep(_PROBE_SECONDS)
-        lags.append(loop.time() - due)
 
 
 def main() -> None:
@@ -32,11 +23,11 @@ def main() -> None:
     run = app.run
 
     async def probed(settings: Settings, stop: asyncio.Event) -> None:
-        probe = asyncio.create_task(_probe(lags))
+        watch = asyncio.create_task(probe(lags))
         try:
             await run(settings, stop)
         finally:
-            probe.cancel()
+            watch.cancel()
 
     app.run = probed
     try:

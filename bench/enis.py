@@ -23,6 +23,7 @@ from urllib.parse import parse_qs
 
 import botocore.session
 
+from bench.lag import probe
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
 
@@ -30,7 +31,6 @@ ENIS = 20_000
 ADDRESSES = 15
 READS = 3
 _PAGE = 1_000
-_PROBE_SECONDS = 0.005
 
 Read = Callable[[], Awaitable[Sequence[object]]]
 
@@ -164,7 +164,7 @@ async def _measured(read: Read) -> dict[str, float]:
     lags: list[float] = []
     garbage = Garbage(time.monotonic)
     garbage.start()
-    probe = asyncio.create_task(_probe(lags))
+    watch = asyncio.create_task(probe(lags))
     before = _resident()
     used, took = [], []
     held: Sequence[object] = ()
@@ -175,7 +175,7 @@ async def _measured(read: Read) -> dict[str, float]:
         took.append(time.perf_counter() - began)
         assert len(held) == ENIS
         garbage.after_cycle()
-    probe.cancel()
+    watch.cancel()
     lags.sort()
     return {
         "cpu_seconds": statistics.median(used),
@@ -185,14 +185,6 @@ async def _measured(read: Read) -> dict[str, float]:
         "resident_before_mib": before,
         "resident_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-
-
-async def _probe(lags: list[float]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _PROBE_SECONDS
-        await asyncio.sleep(_PROBE_SECONDS)
-        lags.append(loop.time() - due)
 
 
 def _resident() -> float:

@@ -80,12 +80,8 @@ class SubnetLoop:
         subnets = await self._subnets(ids)
         if subnets is None:
             return
-        survey = Survey(
-            subnets=subnets,
-            enis=_grouped(subnets, enis),
-            facts=facts,
-            outcomes=snapshot.outcomes,
-        )
+        # The facts carry what ipamd said on each node.
+        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=facts)
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
         self.told = Told(self.vpcs[0], facts.cluster, _homes(enis), self.told.types)
         self.surveyed = started

@@ -87,6 +87,7 @@ def test_several_kubeconfigs_are_merged_and_those_that_do_not_exist_left_out(
             paths = f"{tmp_path / 'none'}:{one}"
             async with client_for(KubeConfig(kubeconfig=paths)) as client:
                 await ask(client)
+            assert tokens(fake) == ["Bearer secret"]
 
     asyncio.run(scenario())
 
@@ -100,6 +101,7 @@ def test_without_cluster_and_setting_the_kubeconfig_is_that_of_the_home(tmp_path
             config = KubeConfig(environ={"HOME": str(tmp_path)})
             async with client_for(config) as client:
                 await ask(client)
+            assert tokens(fake) == ["Bearer secret"]
 
     asyncio.run(scenario())
 

@@ -199,6 +199,7 @@ def test_a_kubeconfig_that_is_named_goes_before_the_service_account(tmp_path: Pa
             path = kubeconfig(tmp_path, fake.url, {"token": "mine"})
             environ = service_account(tmp_path, fake.url).environ
             await ask(KubeConfig(kubeconfig=path, environ=environ, service_account=tmp_path))
+            assert [it.authorization for it in fake.asked] == ["Bearer mine"]
 
     asyncio.run(scenario())
 
