@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
     add("--ec2-port", type=int, default=0, help="port of a living cluster's EC2")
+    add("--cloudwatch-port", type=int, default=0, help="port of CloudWatch")
     add("--count-reserved", action="store_true", help="EC2 counts reserved addresses as available")
     add("--control-port", type=int, default=0, help="port of the control interface")
     add("--env", type=_variable, action="append", default=[], help="aws-node variable, NAME=VALUE")
@@ -101,6 +102,7 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         bookmarks=arguments.bookmarks,
         speed=arguments.speed,
         ec2_port=arguments.ec2_port,
+        cloudwatch_port=arguments.cloudwatch_port,
         count_reserved=arguments.count_reserved,
     )
     if arguments.replay is not None:
@@ -122,6 +124,7 @@ def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
         "token": simulation.token(),
         "ipamd_port": simulation.ipamd_port,
         "namespace": simulation.namespace,
+        "cloudwatch_environment": simulation.cloudwatch.environment(),
         **found,
     }
 

@@ -38,6 +38,9 @@ class Control:
                 web.post("/events", self._events),
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
+                web.get("/cloudwatch", self._taken),
+                web.post("/cloudwatch", self._cloudwatch),
+                web.post("/minute", self._minute),
                 web.post("/subnets", self._subnets),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
@@ -111,6 +114,17 @@ class Control:
         if "trouble" in body:
             await ec2.set_trouble(body.pop("trouble"), **body)
         return _json(ec2.state())
+
+    async def _taken(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.cloudwatch.state())
+
+    async def _cloudwatch(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        await self._simulation.cloudwatch.set_trouble(body.pop("trouble"), **body)
+        return _json({})
+
+    async def _minute(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.minute())
 
     async def _subnets(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from exporter.sim import books, events, kubeconfig
+from exporter.sim import books, cloudwatch_books, events, kubeconfig
+from exporter.sim.cloudwatch_server import CloudWatchServer
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import IDLE_SECONDS, Servers
 from exporter.sim.ec2_server import Ec2Server
@@ -23,6 +24,7 @@ from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
 from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
 from exporter.sim.living.story import Living
+from exporter.sim.minutes import Told
 from exporter.sim.nodes import Node
 from exporter.sim.pod_proxy import PodProxy
 from exporter.sim.rbac import Tokens
@@ -31,6 +33,7 @@ from exporter.sim.traffic import Traffic
 from exporter.sim.vpc import Vpc
 
 STARTUP_SECONDS = 0.25
+REGION = "eu-central-1"
 TOLD_SECONDS = 0.02
 TROUBLES = frozenset({"down", "hang", "slow", "error_500"})
 MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event"})
@@ -40,9 +43,9 @@ MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event
 class Options:
     """How a simulation runs.
 
-    Port 0 is any free one, `startup` how long a new pod is pending, `speed` how many simulated
-    seconds a step of a living cluster is. `count_reserved` has EC2 count the reserved addresses of
-    a subnet as available ones.
+    Port 0 is any free one, `startup` how long a new pod is pending, `told` how long after a step
+    watchers have heard of it, `speed` how many simulated seconds a step of a living cluster is.
+    `count_reserved` has EC2 count the reserved addresses of a subnet as available ones.
     """
 
     seed: int = 1
@@ -53,12 +56,14 @@ class Options:
     api_port: int = 0
     control_port: int = 0
     startup: float = STARTUP_SECONDS
+    told: float = TOLD_SECONDS
     loopback_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     kubeconfig: Path | None = None
     profile: str = "full"
     speed: float = 30.0
     ec2_port: int = 0
+    cloudwatch_port: int = 0
     count_reserved: bool = False
 
 
@@ -94,6 +99,7 @@ class Simulation:
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
         self.ec2: Ec2Server | None = None
+        self.cloudwatch = CloudWatchServer(REGION, clock, port=self.options.cloudwatch_port)
         self.steps = 0
         self.advanced_at = 0.0
 
@@ -150,6 +156,7 @@ class Simulation:
         self.proxy.start()
         await self._api_listener.start()
         await self._start_ec2()
+        await self.cloudwatch.start()
         self._write_kubeconfig()
         return self
 
@@ -164,6 +171,7 @@ class Simulation:
         await self.proxy.stop()
         if self.ec2 is not None:
             await self.ec2.stop()
+        await self.cloudwatch.stop()
         await self._api_listener.stop()
         await self.servers.stop()
         if self.options.kubeconfig is not None:
@@ -190,6 +198,11 @@ class Simulation:
             "ambiguous": books.ambiguous(self.cluster),
         }
 
+    def minute(self) -> Told:
+        """Return what CloudWatch should be told of the time since the last call, which now ends."""
+        judged = books.entries(self.cluster)
+        return {**cloudwatch_books.gauges(judged), **self.ledger.minute().told()}
+
     async def step(self, times: int = 1, *, seconds: float | None = None) -> int:
         """Move the world on, and return the number of the step reached.
 
@@ -203,7 +216,7 @@ class Simulation:
         await self._settle()
         await self._write_pages()
         # Watchers hear of the step a moment later; a reader that begins then knows all of it.
-        await asyncio.sleep(TOLD_SECONDS)
+        await asyncio.sleep(self.options.told)
         self.advanced_at = self.clock()
         return self.steps
 
