@@ -10,21 +10,24 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from exporter.board import Board
+from exporter.cloudwatch_loop import CloudWatchLoop
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
+from exporter.core.model import Discoverer, Discovery, Identity, Snapshot, Unavailable
+from exporter.core.points import Minutes
 from exporter.cycle import Cycle, IpamdLoop, Publish, every
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct
+from exporter.outputs.cloudwatch import CloudWatch, CloudWatchConfig
 from exporter.outputs.prometheus import NodeMetrics, Selection, process_registry
 from exporter.outputs.web import Pages, serving
 from exporter.settings import Settings
-from exporter.subnet_loop import SubnetLoop, Told
+from exporter.subnet_loop import SubnetLoop, Told, Usages
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         serving(Pages(board, process_registry()), host, port) as address,
         connect(_kube_config(settings), note) as kube,
         _ec2(settings, latest) as reader,
+        _cloudwatch(settings, board, latest) as cloudwatch,
     ):
         log.info("listening", extra={"host": address[0], "port": address[1]})
         garbage = Garbage(time.monotonic)
@@ -98,24 +102,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             for state in kube.sources():
                 note(state.source, state)
             await board.publish(cycle)
+            if cloudwatch is not None:
+                cloudwatch.take(cycle.report)
             garbage.after_cycle()
             begun.set()
 
         work = [kube.run()]
         told: Callable[[], Told] = Told
         if reader is not None:
-            subnets = SubnetLoop(
-                reader,
-                latest,
-                board.subnets.put,
-                lambda source, state: board.note_aws(source, state, reader.requests),
-                time.time,
-                settings.ec2_enis_interval,
-            )
+            subnets = _subnet_loop(settings, board, reader, latest, cloudwatch)
             told = lambda: subnets.told  # noqa: E731 - what it is then
             often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
             work.append(_after(begun, subnets.survey_if_due, often))
             work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
+        if cloudwatch is not None:
+            work.append(every(cloudwatch.beat, cloudwatch.tend, clock=time.monotonic))
         loop = _ipamd_loop(settings, kube, publish, told)
         work.append(_collect(kube, loop, settings.interval))
         await _until(stop, *work)
@@ -133,6 +134,8 @@ def _board(settings: Settings) -> Board:
     if "ec2" in settings.sources:
         for source in (Source.EC2_ENIS, Source.EC2_SUBNETS):
             board.health = board.health.with_source(source, SourceHealth())
+    if settings.cloudwatch:
+        board.health = board.health.with_source(Source.CLOUDWATCH, SourceHealth())
     return board
 
 
@@ -187,6 +190,67 @@ async def _ec2(
         yield reader
     finally:
         await reader.close()
+
+
+def _subnet_loop(
+    settings: Settings,
+    board: Board,
+    reader: Ec2,
+    latest: Callable[[], Snapshot | None],
+    cloudwatch: CloudWatchLoop | None,
+) -> SubnetLoop:
+    """The subnets' loop, which shows its accounts and, where that is wanted, publishes them."""
+    surveyed: float | None = None
+
+    async def publish(usages: Usages) -> None:
+        nonlocal surveyed
+        await board.subnets.put(usages)
+        if cloudwatch is not None and settings.cloudwatch_subnets:
+            cloudwatch.take_subnets(usages, surveyed=subnets.surveyed != surveyed)
+        surveyed = subnets.surveyed
+
+    subnets = SubnetLoop(
+        reader,
+        latest,
+        publish,
+        lambda source, state: board.note_aws(source, state, reader.requests),
+        time.time,
+        settings.ec2_enis_interval,
+    )
+    return subnets
+
+
+@asynccontextmanager
+async def _cloudwatch(
+    settings: Settings, board: Board, latest: Callable[[], Snapshot | None]
+) -> AsyncIterator[CloudWatchLoop | None]:
+    """What publishes to CloudWatch, None where it is switched off; at its end it sends the rest."""
+    if not settings.cloudwatch:
+        yield None
+        return
+
+    def identity() -> Identity:
+        snapshot = latest()
+        return snapshot.discovery.identity if snapshot else Identity()
+
+    door = CloudWatch(
+        CloudWatchConfig(
+            namespace=settings.cloudwatch_namespace,
+            period=settings.cloudwatch_interval,
+            region=lambda: identity().region,
+        )
+    )
+    loop = CloudWatchLoop(
+        door,
+        lambda: identity().cluster,
+        lambda state: board.note_cloudwatch(state, door.requests, loop.outcomes),
+        time.time,
+        Minutes(settings.cloudwatch_interval),
+    )
+    yield loop
+    await loop.flush(settings.cloudwatch_grace)
+    with suppress(Unavailable):
+        await door.close()
 
 
 async def _after(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from exporter import __version__
-from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
@@ -126,6 +126,14 @@ class Board:
             log.info("source is up again", extra={"source": source.value})
 
     def note_aws(self, source: Source, state: SourceHealth, requests: Requests) -> None:
-        """Take news of a source in AWS, and how many requests there were so far."""
-        self.health = replace(self.health, aws_requests=requests)
+        """Take news of a source in AWS, and how many requests there were to it so far."""
+        known = {**self.health.aws_requests, **requests}
+        self.health = replace(self.health, aws_requests=known)
         self.note(source, state)
+
+    def note_cloudwatch(
+        self, state: SourceHealth, requests: Requests, points: Mapping[PointOutcome, int]
+    ) -> None:
+        """Take news of CloudWatch, and what became of how many points so far."""
+        self.health = replace(self.health, points=points)
+        self.note_aws(Source.CLOUDWATCH, state, requests)

@@ -6,6 +6,7 @@ Flag over environment over file over default. Everything that is wrong is told a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -25,11 +26,11 @@ ALIASES: Mapping[str, str] = {
     "METRIC_UPDATE_INTERVAL": "interval",
     "AWS_VPC_K8S_CNI_LOGLEVEL": "log_level",
     "AWS_REGION": "region",
+    "USE_CLOUDWATCH": "cloudwatch",
 }
 # Accepted so that its manifest works unchanged, without a setting of ours behind them.
 ACCEPTED: Mapping[str, str] = {
     "USE_PROMETHEUS": "/metrics is always served",
-    "USE_CLOUDWATCH": "this version does not publish to CloudWatch",
 }
 # AWS_REGION says nothing: IRSA and Pod Identity set it in every pod.
 _INCUMBENT_MARKS = {*ALIASES, *ACCEPTED} - {"AWS_REGION"}
@@ -81,6 +82,16 @@ def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _namespace(name: str) -> str:
+    """PutMetricData, API reference."""
+    if not re.fullmatch(r"[\w./#-][\w./#: -]{0,254}", name, re.ASCII) or name.startswith("AWS/"):
+        raise ValueError(
+            "must be up to 255 letters, digits, blanks and . - _ / # : and begin neither with a "
+            "colon nor with AWS/"
+        )
+    return name
+
+
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 
 
@@ -90,6 +101,7 @@ Address = Annotated[str, BeforeValidator(_address)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Port = Annotated[Count, Field(le=65535)]
+Namespace = Annotated[str, AfterValidator(_namespace)]
 
 
 class Settings(BaseModel):
@@ -147,6 +159,28 @@ class Settings(BaseModel):
     )
     ec2_enis_interval: Seconds = Field(
         180.0, description="Seconds between two readings of all ENIs of the VPC."
+    )
+    cloudwatch: Boolean = Field(
+        False,
+        description="Publish to CloudWatch, every metric once a minute. On where any of "
+        "cni-metrics-helper's variables but AWS_REGION is set, as it is there.",
+    )
+    cloudwatch_namespace: Namespace = Field(
+        "Kubernetes", description="The namespace of the metrics on CloudWatch."
+    )
+    cloudwatch_interval: Count = Field(
+        60,
+        description="Whole seconds that one point on CloudWatch stands for. Below 60 the metrics "
+        "are of high resolution.",
+    )
+    cloudwatch_subnets: Boolean = Field(
+        False,
+        description="Publish three metrics of each subnet to CloudWatch too. Each is billed.",
+    )
+    cloudwatch_grace: Seconds = Field(
+        10.0,
+        description="Seconds that the exporter takes at its end, at most, for what CloudWatch has "
+        "not taken yet.",
     )
     metrics_allow: Names = Field(
         (),
@@ -266,11 +300,19 @@ def _from_environment(environ: Mapping[str, str], found: _Gathered) -> bool:
 
 
 def _as_the_incumbent(environ: Mapping[str, str], own: bool, found: _Gathered) -> None:
-    """With the incumbent's variables alone, read as it does: through the API server."""
+    """Publish as the incumbent does; with its variables alone, also read as it does."""
     for name, remark in ACCEPTED.items():
         if name in environ:
             found.warnings.append(f"{name} is accepted: {remark}")
-    if own or not _INCUMBENT_MARKS & environ.keys():
+    marks = _INCUMBENT_MARKS & environ.keys()
+    if marks and "cloudwatch" not in found.values:
+        found.put("cloudwatch", True, "cni-metrics-helper's variables")
+        if own:
+            found.warnings.append(
+                f"{', '.join(sorted(marks))} set and USE_CLOUDWATCH not, so CloudWatch is on as it "
+                "would be with cni-metrics-helper; EXPORTER_CLOUDWATCH=false switches it off"
+            )
+    if own or not marks:
         return
     found.put("scrape_via", "apiserver", "cni-metrics-helper's variables")
     found.warnings.append(

@@ -110,6 +110,7 @@ def reading(
     ip_max: int = 27,
     prefixes: int = 0,
     assigned_by_eni: tuple[tuple[str, int], ...] = (),
+    actions: int = 0,
     said: Mapping[Series, float] | None = None,
 ) -> Reading:
     return Reading(
@@ -122,6 +123,7 @@ def reading(
         ip_max=ip_max,
         prefixes=prefixes,
         assigned_by_eni=assigned_by_eni,
+        actions=actions,
         counts=counts(said or {}),
     )
 

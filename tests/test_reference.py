@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.core.catalog import METRICS
+from exporter.core.catalog import METRICS, ON_CLOUDWATCH
 from exporter.reference import metrics_page, settings_page, write
 from exporter.settings import ACCEPTED, ALIASES, FIELDS
 
@@ -20,7 +20,7 @@ def section(page: str, title: str) -> str:
 
 
 def test_every_metric_is_on_the_page_once_with_all_that_its_row_says() -> None:
-    assert sorted(rows(metrics_page())) == sorted(
+    assert sorted(rows(metrics_page().partition("\n## On CloudWatch\n")[0])) == sorted(
         [
             f"`{it.name}`",
             it.kind.value,
@@ -31,7 +31,7 @@ def test_every_metric_is_on_the_page_once_with_all_that_its_row_says() -> None:
     )
 
 
-def test_metrics_stand_in_three_sections() -> None:
+def test_metrics_stand_in_sections() -> None:
     page = metrics_page()
     cluster = section(page, "Cluster, zones, node groups, nodes and subnets")
     own = section(page, "The exporter itself")
@@ -40,6 +40,18 @@ def test_metrics_stand_in_three_sections() -> None:
     assert {name.startswith("`vpc_cni_exporter_") for name, *_ in rows(own)} == {True}
     assert {name.startswith("`awscni_") for name, *_ in rows(legacy)} == {True}
     assert len(rows(cluster)) + len(rows(own)) + len(rows(legacy)) == len(METRICS)
+
+
+def test_what_cloudwatch_has_is_told_by_unit_and_by_what_it_is_of() -> None:
+    found = {it[0].strip("`"): it[1:] for it in rows(section(metrics_page(), "On CloudWatch"))}
+    assert list(found) == [it.name for it in ON_CLOUDWATCH]
+    alone = "Failed calls of the EC2 API by ipamd, whatever the error (CNI v1.12.1 and later)."
+    prefixes = "`vpc_cni_cluster_delegated_prefixes`: Prefixes delegated to the nodes, /28s alone."
+    assert {name: found[name] for name in ("addReqCount", "ec2ApiErrCount")} == {
+        "addReqCount": ["Count", "gain", "`vpc_cni_cluster_add_requests_total`"],
+        "ec2ApiErrCount": ["Count", "gain", alone],
+    }
+    assert found["totalIPv4Prefixes"] == ["Count", "last reading", prefixes]
 
 
 def test_every_setting_is_on_the_page_with_its_names_default_and_meaning() -> None:

@@ -20,6 +20,16 @@ class Source(StrEnum):
     ENICONFIGS = "eniconfigs"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
+    CLOUDWATCH = "cloudwatch"  # no source, but what may be missing all the same
+
+
+class PointOutcome(StrEnum):
+    """What became of a point for CloudWatch; a label of the metric that counts them."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
 
 
 # Always on; the others join when they are switched on.
@@ -38,6 +48,7 @@ AWS_OPERATIONS = (
     ("ec2", "DescribeNetworkInterfaces"),
     ("ec2", "DescribeSubnets"),
     ("ec2", "GetSubnetCidrReservations"),
+    ("cloudwatch", "PutMetricData"),
 )
 AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")
 
@@ -66,6 +77,7 @@ class Health:
     )
     target_failures: Mapping[Reason, int] = field(default_factory=_no_failures)
     aws_requests: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    points: Mapping[PointOutcome, int] = field(default_factory=dict)
 
     def with_source(self, source: Source, state: SourceHealth) -> Health:
         """Return the health after news of one source."""

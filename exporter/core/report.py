@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.core.counters import Ledger, advance
+from exporter.core.counters import Ledger, Timings, advance
 from exporter.core.model import Identity, Snapshot
 from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
 
@@ -29,6 +29,7 @@ class Report:
     """Everything that is published of one snapshot.
 
     `zones` and `nodegroups` are empty where nodes may not be listed: nobody then knows them.
+    `timings` are the calls of AWS that the snapshot told of first, None without one.
     """
 
     time: float
@@ -37,6 +38,7 @@ class Report:
     zones: tuple[Usage, ...]
     nodegroups: tuple[Usage, ...]
     nodes: tuple[NodeUsage, ...]
+    timings: Timings | None = None
 
     @property
     def problems(self) -> tuple[NodeUsage, ...]:
@@ -64,5 +66,6 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         zones=grouped(known, lambda usage: usage.zone),
         nodegroups=grouped(known, lambda usage: usage.nodegroup),
         nodes=nodes,
+        timings=ledger.timings,
     )
     return Memory(ledger), report

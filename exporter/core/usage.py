@@ -30,6 +30,7 @@ class NodeUsage:
     prefixes: int | None = None
     assignment_failures: float = 0.0
     subnet_id: str = ""
+    actions: int | None = None
 
     @property
     def name(self) -> str:
@@ -58,6 +59,11 @@ class NodeUsage:
         return self.attached - self.assigned
 
     @property
+    def ipv4_prefixes(self) -> int | None:
+        """Delegated /28 prefixes; a node in IPv6 mode has none to tell of."""
+        return None if self.ip_mode is IpMode.IPV6 else self.prefixes
+
+    @property
     def problem(self) -> bool:
         """Whether someone should look: the node was not read, or has nothing left to give."""
         return self.unread is not None or self.warm == 0
@@ -80,6 +86,8 @@ class Usage:
     enis: int | None
     eni_capacity: int | None
     prefixes: int | None
+    ipv4_prefixes: int | None = None
+    actions: int | None = None
 
     @property
     def expected(self) -> int:
@@ -114,6 +122,7 @@ def node_usage(
         prefixes=None if multi_nic else prefixes(reading, mode),
         assignment_failures=failures,
         subnet_id=subnet_id,
+        actions=reading.actions,
     )
 
 
@@ -205,6 +214,8 @@ def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:
         enis=add(node.enis for node in nodes),
         eni_capacity=add(node.eni_capacity for node in nodes),
         prefixes=add(node.prefixes for node in nodes),
+        ipv4_prefixes=add(node.ipv4_prefixes for node in nodes),
+        actions=add(node.actions for node in nodes),
     )
 
 
