@@ -1,4 +1,4 @@
-"""The command line: `run` (the default), `demo` and `reference`."""
+"""The command line: `run` (the default), `check-settings`, `demo` and `reference`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import uvloop
 
-from exporter import __version__, app, demo, logs, reference
+from exporter import __version__, app, checking, demo, logs, reference
 from exporter.core.model import Unavailable
 from exporter.settings import FIELDS, Loaded, SettingsError, flag, load, variable
 
@@ -36,17 +37,40 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run", help="read the cluster and serve its metrics", allow_abbrev=False
     )
-    for name, field in FIELDS.items():
-        help = f"{field.description} [{variable(name)}]".replace("%", "%%")
-        option = run.add_argument(flag(name), dest=name, help=help, metavar="VALUE")
-        if isinstance(field.default, bool):
-            option.nargs, option.const = "?", "true"
+    _add_settings(run)
+    check = commands.add_parser(
+        "check-settings",
+        help="say what the settings come to, what is published where, and what is billed",
+        allow_abbrev=False,
+    )
+    check.add_argument(
+        "--subnets",
+        type=_count,
+        metavar="NUMBER",
+        help="subnets of the cluster, for what CloudWatch bills; "
+        f"{checking.ASSUMED_SUBNETS} are assumed",
+    )
+    _add_settings(check)
     demo.add_arguments(
         commands.add_parser("demo", help="run against a simulated cluster and watch it")
     )
     docs = commands.add_parser("reference", help="write METRICS.md and SETTINGS.md")
     docs.add_argument("folder", type=Path, nargs="?", default=Path("docs"))
     return top
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    for name, field in FIELDS.items():
+        help = f"{field.description} [{variable(name)}]".replace("%", "%%")
+        option = command.add_argument(flag(name), dest=name, help=help, metavar="VALUE")
+        if isinstance(field.default, bool):
+            option.nargs, option.const = "?", "true"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of subnets")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,17 +84,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(demo.main(options))
         case "reference":
             reference.write(options["folder"])
+        case "check-settings":
+            subnets = options.pop("subnets")
+            _check({name: value for name, value in options.items() if value is not None}, subnets)
         case _:
             _run({name: value for name, value in options.items() if value is not None})
+
+
+def _check(flags: Mapping[str, str], subnets: int | None) -> None:
+    try:
+        loaded = load(flags)
+    except SettingsError as error:
+        _refuse(error.problems)
+    print(checking.report(loaded, subnets), end="")
 
 
 def _run(flags: Mapping[str, str]) -> None:
     try:
         loaded = load(flags)
     except SettingsError as error:
-        for problem in error.problems:
-            print(f"vpc-cni-exporter: {problem}", file=sys.stderr)
-        sys.exit(_WRONG_SETTINGS)
+        _refuse(error.problems)
     logs.configure(loaded.settings.log_level)
     for warning in loaded.warnings:
         log.warning(warning)
@@ -81,6 +114,12 @@ def _run(flags: Mapping[str, str]) -> None:
     except (OSError, Unavailable) as error:
         log.critical("cannot run: %s", error)
         sys.exit(1)
+
+
+def _refuse(problems: Sequence[str]) -> NoReturn:
+    for problem in problems:
+        print(f"vpc-cni-exporter: {problem}", file=sys.stderr)
+    sys.exit(_WRONG_SETTINGS)
 
 
 async def _until_told(loaded: Loaded) -> None:

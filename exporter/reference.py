@@ -77,7 +77,10 @@ def settings_page() -> str:
         "A flag overrides the environment, the environment the file, the file the default; an "
         f"empty variable is unset. `{CONFIG_VARIABLE}` names a YAML file whose keys are the names "
         "below. Durations are seconds, lists are comma-separated, booleans are yes, no, true, "
-        "false, 1 or 0. Wrong values are all told at once, and the exit status is 2.\n\n",
+        "false, 1 or 0. Wrong values are all told at once, and the exit status is 2. "
+        "`vpc-cni-exporter check-settings`, with the same flags, variables and file, says what "
+        "they come to and where each came from, what is published where, and what CloudWatch "
+        "bills.\n\n",
         "| name | variable | flag | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     ]
     lines += [

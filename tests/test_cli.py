@@ -51,6 +51,12 @@ def test_the_help_of_run_tells_every_setting_by_flag_and_variable(
         assert re.sub(r"\s+", "", f"{field.description} [{variable(name)}]") in text
 
 
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in FIELDS])
+def test_every_setting_is_a_flag_of_check_settings_too(name: str) -> None:
+    options = vars(parser().parse_args(["check-settings", flag(name), "a value"]))
+    assert options[name] == "a value"
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--version") == 0
     assert capsys.readouterr().out == f"vpc-cni-exporter {__version__}\n"
@@ -59,7 +65,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_help_tells_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--help") == 0
     out = capsys.readouterr().out
-    assert "{run,demo,reference}" in out
+    assert "{run,check-settings,demo,reference}" in out
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +78,9 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     [
         pytest.param(("run", "--interval", "soon", "--log-level", "loud"), id="run"),
         pytest.param(("--interval", "soon", "--log-level", "loud"), id="no command"),
+        pytest.param(
+            ("check-settings", "--interval", "soon", "--log-level", "loud"), id="check-settings"
+        ),
     ],
 )
 def test_wrong_settings_are_told_line_by_line_and_end_with_status_2(
