@@ -56,8 +56,10 @@ minutes: setup ## publish to a simulated CloudWatch for five real minutes, and c
 bench: setup ## print the figures of speed and memory as JSON
 	@$(BIN)/python -m bench $(BENCH)
 
-docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
+docs: setup ## write docs/METRICS.md, docs/SETTINGS.md and dashboards/cloudwatch from the tables
 	$(RUN) reference docs
+	$(BIN)/python scripts/cloudwatch_dashboard.py
+	$(BIN)/python scripts/cloudwatch_alarms.py
 
 lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --output-file requirements/run.txt pyproject.toml
