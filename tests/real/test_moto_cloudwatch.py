@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from exporter.core.points import Minutes
 from exporter.core.report import Memory, step
 from exporter.outputs.cloudwatch import CloudWatch, CloudWatchConfig
 from tests.builders import read, reading, snapshot, subnet_usage
+from tests.contracts.test_cloudwatch_dashboards import ALL, DASHBOARD
 from tests.inputs.ec2_answers import REGION, aws
 
 __all__ = ["aws"]
@@ -151,3 +153,19 @@ def test_sum_average_and_maximum_over_a_minute_are_all_right(
     assert asker.over(minute + 60, "subnetFreeIPs", "Count", SubnetId="subnet-a") == once(151)
     percent = asker.over(minute + 60, "subnetUtilizationPercent", "Percent", SubnetId="subnet-a")
     assert percent["Average"] == pytest.approx(100 * (1 - 167 / 251))
+
+
+def test_a_cloudwatch_takes_the_dashboard_and_every_alarm_as_they_are(
+    moto: str, aws: pytest.MonkeyPatch
+) -> None:
+    aws.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", moto)
+    client: Any = botocore.session.get_session().create_client("cloudwatch", region_name=REGION)
+    for alarm in ALL.values():
+        client.put_metric_alarm(**alarm)
+    kept = {it["AlarmName"]: it for it in client.describe_alarms()["MetricAlarms"]}
+    for alarm in ALL.values():
+        assert {name: kept[alarm["AlarmName"]].get(name) for name in alarm} == alarm
+    assert len(kept) == len(ALL)
+    body = json.dumps(DASHBOARD)
+    client.put_dashboard(DashboardName="vpc-cni", DashboardBody=body)
+    assert client.get_dashboard(DashboardName="vpc-cni")["DashboardBody"] == body
