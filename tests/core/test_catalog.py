@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -19,8 +20,8 @@ from exporter.core.catalog import (
     Key,
     Kind,
     LabelTexts,
+    Metric,
     ReportTable,
-    Sample,
     Unit,
 )
 from exporter.core.counters import (
@@ -122,6 +123,7 @@ awscni_ip_max gauge
 awscni_total_ipv4_prefixes gauge
 """.strip().splitlines()
 
+Row = TypeVar("Row")
 Published = dict[tuple[str, ...], float]
 
 
@@ -130,13 +132,18 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
     found: Published = {}
 
     def record(
-        name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
-    ) -> str:
-        for suffix, extra, value in samples:
-            assert len(key + extra) == len(labels), name
-            assert (name + suffix, *key, *extra) not in found, name
-            found[name + suffix, *key, *extra] = value
-        return ""
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        for row, key, _ in zip(rows, keys, texts, strict=True):
+            samples = tuple(metric.samples(row))
+            for suffix, extra, value in samples:
+                assert len(key + extra) == len(metric.labels), metric.name
+                assert (metric.name + suffix, *key, *extra) not in found, metric.name
+                found[metric.name + suffix, *key, *extra] = value
+            if metric.value is not None:
+                told = metric.value(row)
+                assert samples == (() if told is None else (("", (), told),))
+        return [""] * len(rows)
 
     drawing(record)
     return found
@@ -525,9 +532,15 @@ def test_a_table_can_be_narrowed_to_some_names() -> None:
 
 class TestDrawing:
     @staticmethod
-    def draw(name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts) -> str:
-        texts[key, ()] = "a text"
-        return " ".join((name, *key, *(str(value) for _, _, value in samples)))
+    def draw(
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        drawn = []
+        for row, key, known in zip(rows, keys, texts, strict=True):
+            known[key, ()] = "a text"
+            told = (str(value) for _, _, value in metric.samples(row))
+            drawn.append(" ".join((metric.name, *key, *told)))
+        return drawn
 
     table = NODE_TABLE.only(lambda name: name.endswith(("_enis", "_read")))
 
@@ -536,12 +549,12 @@ class TestDrawing:
         assert self.table.drawn(shown, self.draw, {}) == {
             ("node-1",): Drawn(
                 shown.nodes[0],
-                ("vpc_cni_node_read node-1 1.0", "vpc_cni_node_enis node-1 2"),
+                ("vpc_cni_node_read node-1 1", "vpc_cni_node_enis node-1 2"),
                 {(("node-1",), ()): "a text"},
             ),
             ("node-2",): Drawn(
                 shown.nodes[1],
-                ("vpc_cni_node_read node-2 0.0", "vpc_cni_node_enis node-2"),
+                ("vpc_cni_node_read node-2 0", "vpc_cni_node_enis node-2"),
                 {(("node-2",), ()): "a text"},
             ),
         }
@@ -552,7 +565,7 @@ class TestDrawing:
         second = self.table.drawn(report(changed, UNREAD), self.draw, first)
         assert second["node-2",] is first["node-2",]
         assert second["node-1",].parts == (
-            "vpc_cni_node_read node-1 1.0",
+            "vpc_cni_node_read node-1 1",
             "vpc_cni_node_enis node-1 3",
         )
 
@@ -565,6 +578,12 @@ class TestDrawing:
     def test_forgets_the_rows_that_are_gone(self) -> None:
         first = self.table.drawn(report(READ, UNREAD), self.draw, {})
         assert list(self.table.drawn(report(UNREAD), self.draw, first)) == [("node-2",)]
+
+    def test_a_table_without_metrics_has_rows_without_texts(self) -> None:
+        shown = report(READ)
+        assert self.table.only(lambda _: False).drawn(shown, self.draw, {}) == {
+            ("node-1",): Drawn(shown.nodes[0], (), {})
+        }
 
     def test_leaves_what_was_drawn_before_as_it_was(self) -> None:
         first = self.table.drawn(report(READ), self.draw, {})
