@@ -143,7 +143,7 @@ def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[st
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
     discovery = snapshot.discovery
-    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfig_subnets)
+    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfigs.values())
     nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
     return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
 

@@ -142,11 +142,11 @@ def snapshot(
     nodes_known: bool = True,
     identity: Identity | None = None,
     others: tuple[Node, ...] = (),
-    eniconfig_subnets: frozenset[str] = frozenset(),
+    eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
-    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfig_subnets)
+    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
     return Snapshot(time, discovery, outcomes, subnets or {})
 
 

@@ -293,7 +293,7 @@ class TestTheSubnetsThatAreAccountedFor:
         spare = subnet("10.0.1.0/24", id="subnet-b")
         balancer = replace(BALANCER, subnet_id="subnet-b", addresses=(address("10.0.1.5"),))
         world = World((PRIMARY, balancer), (HOME, spare))
-        world.snapshot = snapshot(READ, eniconfig_subnets=frozenset({"subnet-b", "subnet-gone"}))
+        world.snapshot = snapshot(READ, eniconfigs={"a": "subnet-b", "b": "subnet-gone"})
         world.survey()
         facts = ClusterFacts(eniconfig_subnets=frozenset({"subnet-b"}))
         assert world.published == [

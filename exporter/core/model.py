@@ -87,14 +87,28 @@ class Pod:
         """Whether a boolean setting of the CNI is on, by the values Go's ParseBool accepts."""
         return self.env.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
 
+    def disabled(self, name: str) -> bool:
+        """Whether a boolean setting that is on by default is off, by the same function's values."""
+        return self.env.get(name, "") in ("0", "f", "F", "false", "FALSE", "False")
+
+    @property
+    def custom_networking(self) -> bool:
+        """Whether pods get addresses where an ENIConfig says, and none on the primary ENI."""
+        return self.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An expected node and the aws-node pod to read there, if there is one."""
+    """An expected node and the aws-node pod to read there, if there is one.
+
+    `eniconfig` names the ENIConfig that custom networking goes by there, empty where none is or
+    the node's labels may not be read.
+    """
 
     node: Node
     pod: Pod | None = None
     host_network_pods: int | None = None
+    eniconfig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +173,14 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
-    `eniconfig_subnets` are those that ENIConfigs name for pods.
+    `eniconfigs` are the subnets for pods by the ENIConfig that names them.
     """
 
     targets: tuple[Target, ...]
     nodes_known: bool
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
-    eniconfig_subnets: frozenset[str] = frozenset()
+    eniconfigs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

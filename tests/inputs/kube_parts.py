@@ -234,5 +234,5 @@ WHOLE = Discovery(
     nodes_known=True,
     identity=Identity(region="eu-west-1", kubernetes_version=VERSION_TEXT),
     others=(Node(name="windows", addresses=()),),
-    eniconfig_subnets=frozenset({"subnet-1"}),
+    eniconfigs={"eu-west-1a": "subnet-1"},
 )

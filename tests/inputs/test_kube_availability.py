@@ -66,7 +66,7 @@ def test_pods_alone_tell_which_nodes_there_are(code: int, tmp_path: Path) -> Non
             assert found is not None
             assert found.targets == (Target(Node(name="n1"), pod("aws-node-1", "n1"), 2),)
             assert (found.nodes_known, found.others) == (False, ())
-            assert found.eniconfig_subnets == frozenset()
+            assert found.eniconfigs == {}
             reason = f"HTTP {code}: not you"
             down = [(source, False, reason) for source in SOURCES[1:]]
             assert sorted(told) == sorted([*down, ("kubernetes", True, "")])
@@ -75,7 +75,7 @@ def test_pods_alone_tell_which_nodes_there_are(code: int, tmp_path: Path) -> Non
 
 
 UNKNOWN = refuses(404, "no such resource")
-WITHOUT = replace(WHOLE, eniconfig_subnets=frozenset())
+WITHOUT = replace(WHOLE, eniconfigs={})
 
 
 def test_a_cluster_that_knows_no_eniconfigs_has_none_and_is_asked_again_every_few_minutes(

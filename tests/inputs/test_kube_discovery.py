@@ -210,18 +210,19 @@ def test_the_subnets_of_eniconfigs_follow_them(tmp_path: Path) -> None:
         fake = a_cluster()
         async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
             await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
-            for name, subnet, subnets in (
-                ("eu-west-1b", "subnet-2", {"subnet-1", "subnet-2"}),
-                ("spare", "subnet-2", {"subnet-1", "subnet-2"}),
-                ("eu-west-1a", "subnet-3", {"subnet-2", "subnet-3"}),
-                ("spare", "", {"subnet-2", "subnet-3"}),
+            a, b = "eu-west-1a", "eu-west-1b"
+            for name, subnet, known in (
+                (b, "subnet-2", {a: "subnet-1", b: "subnet-2"}),
+                ("spare", "subnet-2", {a: "subnet-1", b: "subnet-2", "spare": "subnet-2"}),
+                (a, "subnet-3", {a: "subnet-3", b: "subnet-2", "spare": "subnet-2"}),
+                ("spare", "", {a: "subnet-3", b: "subnet-2"}),
             ):
                 fake.put(ENICONFIGS, an_eniconfig(name, subnet))
                 await kube.changed()
-                assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset(subnets))
-            fake.drop(ENICONFIGS, "eu-west-1b")
+                assert kube.discover() == replace(WHOLE, eniconfigs=known)
+            fake.drop(ENICONFIGS, b)
             await kube.changed()
-            assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset({"subnet-3"}))
+            assert kube.discover() == replace(WHOLE, eniconfigs={a: "subnet-3"})
 
     asyncio.run(scenario())
 

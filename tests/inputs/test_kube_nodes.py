@@ -62,10 +62,11 @@ def test_a_node_has_what_discovery_needs() -> None:
         addresses=("10.0.0.1", "2001:db8::1"),
     )
     assert {key: found.label(key) for key in (*LABELS, "none")} == {**LABELS, "none": None}
+    assert found.annotations == {"big": "x"}
 
 
 def test_a_node_that_says_next_to_nothing_has_only_its_name() -> None:
-    nothing = {"labels": None, "creationTimestamp": None}
+    nothing = {"labels": None, "annotations": None, "creationTimestamp": None}
     null: Json = {"metadata": {"name": "n1", **nothing}, "spec": {}, "status": {"capacity": None}}
 
     for it in ({"metadata": {"name": "n1"}}, null):
@@ -145,6 +146,45 @@ def test_nodes_share_their_labels_but_for_the_hostname() -> None:
     assert isinstance(other, LabelledNode)
     assert one.labels is other.labels
     assert (one.hostname, other.hostname) == ("n1", "n2")
+
+
+NODE_IP = "alpha.kubernetes.io/provided-node-ip"
+VOLUMES = "csi.volume.kubernetes.io/nodeid"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param("eu-west-1a", "eu-west-1a", id="a name"),
+        pytest.param("pods.blue", "pods.blue", id="a name with a dot"),
+        pytest.param("1", "1", id="a number"),
+        pytest.param("Blue", "", id="a capital"),
+        pytest.param("-blue", "", id="a dash before it"),
+        pytest.param("blue.", "", id="a dot after it"),
+        pytest.param("", "", id="empty"),
+        pytest.param("a" * 253, "a" * 253, id="as long as a name may be"),
+        pytest.param("a" * 254, "", id="longer"),
+        pytest.param("a\n", "", id="a line"),
+    ],
+)
+def test_an_annotation_is_kept_as_far_as_it_could_name_an_eniconfig(value: str, kept: str) -> None:
+    it = {"metadata": {"name": "n1", "annotations": {"team": value, NODE_IP: "10.0.0.1"}}}
+
+    assert node(it).annotations == {"team": kept}
+
+
+def test_nodes_share_their_annotations_but_for_what_is_each_ones_own() -> None:
+    kind = nodes(Sharing())
+    own = [{NODE_IP: ip, VOLUMES: f'{{"ebs": "{ip}"}}'} for ip in ("10.0.0.1", "10.0.0.2")]
+    one, other = (
+        decoded(kind, {"metadata": {"name": "n", "annotations": {"team": "blue", **it}}})
+        for it in own
+    )
+
+    assert isinstance(one, LabelledNode)
+    assert isinstance(other, LabelledNode)
+    assert one.annotations == {"team": "blue", VOLUMES: ""}
+    assert one.annotations is other.annotations
 
 
 def test_the_daemonset_says_where_it_runs() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -157,16 +157,16 @@ def test_the_subnets_of_eniconfigs_are_told_as_they_come_and_go(tmp_path: Path) 
             await until(kube, lambda: all(up(kube)) and found(kube) == expected(sim))
             for subnet in ("subnet-1", "subnet-2", None):
                 sim.cluster.configure_enis("eu-central-1a", subnet)
-                await until(kube, lambda: configured(kube) == set(sim.cluster.eni_configs.values()))
-            assert configured(kube) == set()
+                await until(kube, lambda: configured(kube) == sim.cluster.eni_configs)
+            assert configured(kube) == {}
 
     asyncio.run(scenario())
 
 
-def configured(kube: Kube) -> frozenset[str]:
+def configured(kube: Kube) -> Mapping[str, str]:
     discovery = kube.discover()
     assert discovery is not None
-    return discovery.eniconfig_subnets
+    return discovery.eniconfigs
 
 
 def test_a_node_without_its_pod_is_expected_with_one_pod_less(tmp_path: Path) -> None:

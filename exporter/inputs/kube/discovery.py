@@ -162,7 +162,11 @@ class Kube:
             targets=expected,
             nodes_known=nodes is not None,
             others=tuple(it.node for it in (nodes or {}).values() if it.node.name not in names),
-            eniconfig_subnets=frozenset((self._eniconfigs.objects or {}).values()),
+            eniconfigs={
+                # The key of an object without a namespace.
+                key.removeprefix("/"): subnet
+                for key, subnet in (self._eniconfigs.objects or {}).items()
+            },
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

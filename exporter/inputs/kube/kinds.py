@@ -10,17 +10,16 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from exporter.core.targets import LabelledNode, NodeSelector
+from exporter.inputs.kube.custom_resources import EniConfigObject, eniconfig_subnet
 from exporter.inputs.kube.decoding import (
     AwsNode,
     DaemonSetObject,
-    EniConfigObject,
     HostPodObject,
     Meta,
     NodeObject,
     PodObject,
     Sharing,
     aws_node,
-    eniconfig_subnet,
     host_pod,
     labelled_node,
     node_selector,
@@ -34,7 +33,8 @@ _Object = TypeVar("_Object", bound="_HasMetadata")
 
 
 class _HasMetadata(Protocol):
-    metadata: Meta
+    @property
+    def metadata(self) -> Meta: ...
 
 
 @dataclass(frozen=True, slots=True)
