@@ -40,7 +40,7 @@ def node(
     region: str = "eu-west-1",
     nodegroup: str = "blue",
     max_pods: int | None = 29,
-    offers_pod_eni: bool = False,
+    pod_eni_capacity: int | None = None,
     fargate: bool = False,
     addresses: tuple[str, ...] | None = ("10.0.0.1",),
 ) -> Node:
@@ -53,7 +53,7 @@ def node(
         region=region,
         nodegroup=nodegroup,
         max_pods=max_pods,
-        offers_pod_eni=offers_pod_eni,
+        pod_eni_capacity=pod_eni_capacity,
         fargate=fargate,
         addresses=addresses,
     )

@@ -62,7 +62,7 @@ class Node:
     region: str = ""
     nodegroup: str = ""
     max_pods: int | None = None
-    offers_pod_eni: bool = False
+    pod_eni_capacity: int | None = None  # None where it offers no branch ENIs
     fargate: bool = False
     addresses: tuple[str, ...] | None = None  # InternalIPs; None where nodes may not be read
 
@@ -102,13 +102,19 @@ class Target:
     """An expected node and the aws-node pod to read there, if there is one.
 
     `eniconfig` names the ENIConfig that custom networking goes by there, empty where none is or
-    the node's labels may not be read.
+    the node's labels may not be read. `trunk` says that a trunk ENI was asked for there.
     """
 
     node: Node
     pod: Pod | None = None
     host_network_pods: int | None = None
     eniconfig: str = ""
+    trunk: bool = False
+
+    @property
+    def has_trunk_slot(self) -> bool:
+        """Whether one of the node's ENIs is, or is to be, the trunk of its pods' branch ENIs."""
+        return self.trunk or bool(self.node.pod_eni_capacity)
 
 
 @dataclass(frozen=True, slots=True)

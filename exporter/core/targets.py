@@ -7,7 +7,7 @@ node, and the node group; where objects come from is the door's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.core.model import Node, Pod, Target
@@ -19,6 +19,9 @@ NODEGROUP_LABELS = (
     "karpenter.sh/nodepool",
     "alpha.eksctl.io/nodegroup-name",
 )
+# Before v1.15 ipamd asked for a trunk by `false` here, kept a slot free for it, and said `true`
+# once there was one (reference 5.5).
+_TRUNK_LABEL = "vpc.amazonaws.com/has-trunk-attached"
 # Where ipamd looks for the name of a node's ENIConfig, and what it takes elsewhere (reference 2.4).
 _EXTERNAL_ENICONFIG = "vpc.amazonaws.com/externalEniConfig"
 _ENICONFIG = "k8s.amazonaws.com/eniConfig"
@@ -154,11 +157,13 @@ def targets(
     pods: Iterable[Pod],
     selector: NodeSelector | None,
     host_pods: Mapping[str, int] | None,
+    trunks: Container[str] = frozenset(),
 ) -> tuple[Target, ...]:
     """Return one target per expected node, by node name.
 
     `nodes`, `selector` and `host_pods` are None where they may not be read; `pods` are those that
-    have not finished. A node that does not exist is not expected, whatever pods still name it.
+    have not finished, and `trunks` the nodes whose CNINode asks for a trunk ENI. A node that does
+    not exist is not expected, whatever pods still name it.
     """
     chosen = _pod_by_node(pods)
     known = {it.node.name: it for it in nodes} if nodes is not None else _bare(chosen)
@@ -168,6 +173,7 @@ def targets(
             chosen.get(name),
             _host_network_pods(name, host_pods),
             "" if nodes is None else eniconfig(known[name], chosen.get(name)),
+            name in trunks or known[name].label(_TRUNK_LABEL) in ("true", "false"),
         )
         for name in sorted(known)
         if _expected(known[name], chosen.get(name), None if nodes is None else selector)

@@ -174,7 +174,7 @@ def capacity(reading: Reading, target: Target, limits: InstanceType | None = Non
     enis = eni_capacity(reading, limits)
     if reading.ip_max <= 0 or enis is None:
         return None
-    usable = enis - int(target.node.offers_pod_eni) - int(_custom_networking(target))
+    usable = enis - int(target.has_trunk_slot) - int(_custom_networking(target))
     return reading.ip_max // reading.eni_max * max(usable, 0)
 
 

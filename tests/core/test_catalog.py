@@ -464,6 +464,7 @@ def test_the_exporters_own_metrics_tell_its_health() -> None:
         ("vpc_cni_exporter_source_up", "daemonsets"): 0,
         ("vpc_cni_exporter_source_up", "pods"): 0,
         ("vpc_cni_exporter_source_up", "eniconfigs"): 0,
+        ("vpc_cni_exporter_source_up", "cninodes"): 0,
         ("vpc_cni_exporter_last_success_timestamp_seconds", "ipamd"): NOW,
         ("vpc_cni_exporter_cycle_duration_seconds", "ipamd"): 0.25,
         **{(failures, reason.value): 0 for reason in Reason},

@@ -125,6 +125,39 @@ def test_host_network_pods_are_counted_where_they_may_be_listed_and_assumed_else
     assert [it.host_network_pods for it in assumed] == [2, 2]
 
 
+TRUNK = "vpc.amazonaws.com/has-trunk-attached"
+
+
+@pytest.mark.parametrize(
+    ("labels", "trunks", "trunk"),
+    [
+        pytest.param(LINUX, set(), False, id="nobody says so"),
+        pytest.param(LINUX, {"n2"}, False, id="another's CNINode"),
+        pytest.param(LINUX, {"n1"}, True, id="its CNINode"),
+        pytest.param({TRUNK: "true"}, set(), True, id="its label, and it is there"),
+        pytest.param({TRUNK: "false"}, set(), True, id="its label, and it is asked for"),
+        pytest.param({TRUNK: "not-supported"}, set(), False, id="a label of other use"),
+    ],
+)
+def test_a_trunk_is_asked_for_by_the_cninode_or_by_the_label_that_came_before(
+    labels: dict[str, str], trunks: set[str], trunk: bool
+) -> None:
+    (found,) = targets((a_node("n1", labels),), (), EVERYWHERE, None, trunks)
+    assert (found.trunk, found.has_trunk_slot) == (trunk, trunk)
+
+
+def test_without_nodes_the_cninodes_still_tell_of_trunks() -> None:
+    pods = [a_pod("p1", "n1"), a_pod("p2", "n2")]
+    assert [it.trunk for it in targets(None, pods, None, None, {"n2"})] == [False, True]
+
+
+@pytest.mark.parametrize(("capacity", "slot"), [(None, False), (0, False), (9, True)])
+def test_a_node_that_offers_branch_enis_has_a_slot_for_their_trunk(
+    capacity: int | None, slot: bool
+) -> None:
+    assert Target(Node(name="n1", pod_eni_capacity=capacity)).has_trunk_slot is slot
+
+
 @pytest.mark.parametrize(
     ("labels", "group"),
     [

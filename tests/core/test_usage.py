@@ -17,7 +17,7 @@ NO_UNREAD = dict.fromkeys(Reason, 0)
 
 def runs(env: Mapping[str, str], *, pod_eni: bool = False) -> Target:
     """A node whose aws-node pod has this environment."""
-    return target(node(offers_pod_eni=pod_eni), pod(env=env))
+    return target(node(pod_eni_capacity=9 if pod_eni else None), pod(env=env))
 
 
 PLAIN = runs({})
@@ -167,6 +167,15 @@ CUSTOM = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
     [
         pytest.param(reading(eni_max=3, ip_max=27), PLAIN, 27, id="ENIs times addresses"),
         pytest.param(reading(eni_max=3, ip_max=27), runs({}, pod_eni=True), 18, id="less a trunk"),
+        pytest.param(
+            reading(eni_max=3, ip_max=27), replace(PLAIN, trunk=True), 18, id="less one asked for"
+        ),
+        pytest.param(
+            reading(eni_max=3, ip_max=27),
+            replace(runs({}, pod_eni=True), trunk=True),
+            18,
+            id="less one trunk, whoever tells of it",
+        ),
         pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM), 18, id="less the primary ENI"),
         pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM, pod_eni=True), 9, id="less both"),
         pytest.param(
@@ -328,7 +337,7 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         node(
             zone=draw(st.sampled_from(("a", "b", ""))),
             nodegroup=draw(st.sampled_from(("blue", ""))),
-            offers_pod_eni=draw(st.booleans()),
+            pod_eni_capacity=draw(st.none() | st.integers(0, 3)),
         ),
         pod(
             env={

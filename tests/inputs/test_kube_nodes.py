@@ -1,4 +1,4 @@
-"""The API server's JSON of nodes, DaemonSet, hostNetwork pods and ENIConfigs, and its values."""
+"""The API server's JSON of nodes, DaemonSet, hostNetwork pods and the CNI's own kinds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from exporter.core.model import Node
 from exporter.core.targets import LabelledNode, NodeSelector, Requirement, Term
 from exporter.inputs.kube.decoding import Sharing
-from exporter.inputs.kube.kinds import daemonset, eniconfigs, host_network_pods, nodes
+from exporter.inputs.kube.kinds import cninodes, daemonset, eniconfigs, host_network_pods, nodes
 from tests.inputs.fake_kube import Json
-from tests.inputs.kube_parts import an_eniconfig, decoded
+from tests.inputs.kube_parts import a_cninode, an_eniconfig, decoded
 
 LABELS = {
     "kubernetes.io/hostname": "n1",
@@ -58,7 +58,7 @@ def test_a_node_has_what_discovery_needs() -> None:
         region="eu-west-1",
         nodegroup="blue",
         max_pods=29,
-        offers_pod_eni=True,
+        pod_eni_capacity=9,
         addresses=("10.0.0.1", "2001:db8::1"),
     )
     assert {key: found.label(key) for key in (*LABELS, "none")} == {**LABELS, "none": None}
@@ -116,23 +116,23 @@ def test_beta_labels_do_where_there_are_no_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capacity", "max_pods", "offers"),
+    ("capacity", "max_pods", "pod_enis"),
     [
-        pytest.param({"pods": "110"}, 110, False, id="text"),
-        pytest.param({"pods": 110}, 110, False, id="number"),
-        pytest.param({"pods": "1k"}, None, False, id="a unit"),
-        pytest.param({"pods": "-1"}, None, False, id="negative"),
-        pytest.param({"pods": "9" * 100}, None, False, id="absurd"),
-        pytest.param({"vpc.amazonaws.com/pod-eni": "0"}, None, False, id="no branch ENIs"),
-        pytest.param({"vpc.amazonaws.com/pod-eni": "1"}, None, True, id="branch ENIs"),
+        pytest.param({"pods": "110"}, 110, None, id="text"),
+        pytest.param({"pods": 110}, 110, None, id="number"),
+        pytest.param({"pods": "1k"}, None, None, id="a unit"),
+        pytest.param({"pods": "-1"}, None, None, id="negative"),
+        pytest.param({"pods": "9" * 100}, None, None, id="absurd"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "0"}, None, 0, id="no branch ENIs"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "38"}, None, 38, id="branch ENIs"),
     ],
 )
 def test_capacity_is_a_whole_number_or_not_known(
-    capacity: dict[str, object], max_pods: int | None, offers: bool
+    capacity: dict[str, object], max_pods: int | None, pod_enis: int | None
 ) -> None:
     found = node({"metadata": {"name": "n1"}, "status": {"capacity": capacity}}).node
 
-    assert (found.max_pods, found.offers_pod_eni) == (max_pods, offers)
+    assert (found.max_pods, found.pod_eni_capacity) == (max_pods, pod_enis)
 
 
 def test_nodes_share_their_labels_but_for_the_hostname() -> None:
@@ -252,3 +252,27 @@ def test_a_pod_on_the_hosts_network_counts_where_it_is(
 )
 def test_an_eniconfig_is_the_subnet_it_names(it: Json, subnet: str | None) -> None:
     assert decoded(eniconfigs(), it) == subnet
+
+
+WANTED = "SecurityGroupsForPods"
+
+
+@pytest.mark.parametrize(
+    ("it", "node"),
+    [
+        pytest.param(a_cninode("n1", WANTED), "n1", id="security groups for pods"),
+        pytest.param(a_cninode("n1", "CustomNetworking", WANTED), "n1", id="among others"),
+        pytest.param(a_cninode("n1", "CustomNetworking"), None, id="another feature"),
+        pytest.param(a_cninode("n1"), None, id="no feature"),
+        pytest.param(
+            {"metadata": {"name": "n1"}, "spec": {"features": [{"name": None}]}}, None, id="null"
+        ),
+        pytest.param(
+            {"metadata": {"name": "n1"}, "spec": {"features": None}}, None, id="null features"
+        ),
+        pytest.param({"metadata": {"name": "n1"}, "spec": None}, None, id="null spec"),
+        pytest.param({"metadata": {"name": "n1"}}, None, id="no spec"),
+    ],
+)
+def test_a_cninode_is_the_node_that_is_to_have_a_trunk(it: Json, node: str | None) -> None:
+    assert decoded(cninodes(), it) == node

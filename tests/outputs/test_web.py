@@ -225,6 +225,7 @@ def test_readyz_tells_what_is_missing_while_there_is_none() -> None:
         "daemonsets: not asked yet\n"
         "pods: not asked yet\n"
         "eniconfigs: not asked yet\n"
+        "cninodes: not asked yet\n"
     )
 
 

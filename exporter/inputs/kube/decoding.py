@@ -229,7 +229,7 @@ def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
         region=_first(labels, _REGIONS),
         nodegroup=nodegroup(labels),
         max_pods=_whole(capacity.pods),
-        offers_pod_eni=(_whole(capacity.pod_eni) or 0) > 0,
+        pod_eni_capacity=_whole(capacity.pod_eni),
         fargate=labels.get(_COMPUTE_TYPE) == "fargate",
         addresses=tuple(a.address for a in it.status.addresses or () if a.type == "InternalIP"),
     )
