@@ -165,6 +165,7 @@ def _ipamd_loop(
         time.time,
         homes=lambda: told().homes,
         types=lambda: told().types,
+        pod_enis=lambda: told().pod_enis,
     )
 
 

@@ -56,6 +56,10 @@ class Publish(Protocol):
         """Publish one cycle."""
 
 
+def _unknown() -> None:
+    return None
+
+
 @dataclass(slots=True)
 class IpamdLoop:
     """Collects from all nodes and hands on what came of it; `memory` is replaced each cycle.
@@ -72,6 +76,7 @@ class IpamdLoop:
     unread: Mapping[str, Reason] = field(default_factory=dict)
     homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
     types: Callable[[], Mapping[str, InstanceType]] = dict  # and by name
+    pod_enis: Callable[[], Mapping[str, int] | None] = _unknown  # and by instance id
     latest: Snapshot | None = None
 
     async def collect(self) -> None:
@@ -81,7 +86,8 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        snapshot = Snapshot(now, discovery, outcomes, self.homes(), self.types())
+        told = self.homes(), self.types(), self.pod_enis()
+        snapshot = Snapshot(now, discovery, outcomes, *told)
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)

@@ -144,10 +144,11 @@ def snapshot(
     others: tuple[Node, ...] = (),
     eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
+    pod_enis: Mapping[str, int] | None = None,
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
     discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
-    return Snapshot(time, discovery, outcomes, subnets or {})
+    return Snapshot(time, discovery, outcomes, subnets or {}, pod_enis=pod_enis)
 
 
 def report(

@@ -215,13 +215,14 @@ class TestACycle:
         assert collected(first)[0].latest == snapshot(*first)
         assert collected(first, second, None)[0].latest == snapshot(*second, time=NOW + 30)
 
-    def test_has_the_nodes_in_the_subnets_that_were_told_meanwhile(self) -> None:
-        homes = {"i-1": "subnet-a"}
+    def test_has_what_ec2_told_of_the_nodes_meanwhile(self) -> None:
+        homes, pod_enis = {"i-1": "subnet-a"}, {"i-1": 4}
         published: list[Cycle] = []
 
         class Reader(Cluster):
             async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
                 homes["i-2"] = "subnet-b"
+                pod_enis["i-2"] = 2
                 return await super().read(targets)
 
         async def publish(cycle: Cycle) -> None:
@@ -232,9 +233,18 @@ class TestACycle:
             read(target(node("node-2", instance_id="i-2"))),
         )
         cluster = Reader([outcomes])
-        loop = IpamdLoop(cluster, cluster, publish, lambda: NOW, homes=lambda: dict(homes))
+        loop = IpamdLoop(
+            cluster,
+            cluster,
+            publish,
+            lambda: NOW,
+            homes=lambda: dict(homes),
+            pod_enis=lambda: dict(pod_enis),
+        )
         asyncio.run(loop.collect())
-        assert [it.subnet_id for it in published[0].report.nodes] == ["subnet-a", "subnet-b"]
+        nodes = published[0].report.nodes
+        assert [it.subnet_id for it in nodes] == ["subnet-a", "subnet-b"]
+        assert [it.pod_enis for it in nodes] == [4, 2]
         assert loop.latest == published[0].snapshot
 
     def test_of_an_empty_cluster_is_published_too(self) -> None:

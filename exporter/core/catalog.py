@@ -279,6 +279,21 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         "these pods may not be listed, 2 are assumed: aws-node and kube-proxy.",
     ),
     gauge(
+        "pod_enis",
+        NODE,
+        lambda row: row.pod_enis,
+        help="Branch ENIs of the node's pods (security groups for pods) by EC2's latest listing "
+        "of ENIs. Each holds an address of its subnet, and none of those attached to the node. "
+        "Absent where the node offers none and has none.",
+    ),
+    gauge(
+        "pod_eni_capacity",
+        NODE,
+        lambda row: row.target.node.pod_eni_capacity,
+        help="Branch ENIs that the node offers its pods at most (status.capacity of "
+        "vpc.amazonaws.com/pod-eni).",
+    ),
+    gauge(
         "ip_assignment_failures",
         NODE,
         lambda row: row.assignment_failures,

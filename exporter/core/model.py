@@ -194,7 +194,8 @@ class Snapshot:
     """All outcomes of one cycle, that began at `time`.
 
     `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
-    allow, as far as EC2 told.
+    allow, as far as EC2 told. `pod_enis` counts the pods' branch ENIs by instance, those without
+    any left out; None where EC2 told nothing of ENIs lately.
     """
 
     time: float
@@ -202,6 +203,7 @@ class Snapshot:
     outcomes: tuple[Outcome, ...]
     subnets: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, InstanceType] = field(default_factory=dict)
+    pod_enis: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

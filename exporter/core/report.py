@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.core.counters import Ledger, advance
 from exporter.core.model import Identity, Snapshot
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         )
         for outcome in snapshot.outcomes
     )
+    nodes = tuple(_completed(usage, snapshot) for usage in nodes)
     known = nodes if snapshot.discovery.nodes_known else ()
     report = Report(
         time=snapshot.time,
@@ -66,3 +67,9 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         nodes=nodes,
     )
     return Memory(ledger), report
+
+
+def _completed(usage: NodeUsage, snapshot: Snapshot) -> NodeUsage:
+    """The usage with what is not the node's own word."""
+    enis = pod_enis(usage.target.node, snapshot.pod_enis)
+    return usage if enis is None else replace(usage, pod_enis=enis)

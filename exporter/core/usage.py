@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.limits import Networking, eni_limit
-from exporter.core.model import InstanceType, IpMode, Outcome, Read, Reading, Reason, Target
+from exporter.core.model import InstanceType, IpMode, Node, Outcome, Read, Reading, Reason, Target
 
 ADDRESSES_PER_PREFIX = 16
 # One IPv6 prefix is a /80 (reference 1.3); no IPv4 node comes anywhere near it.
@@ -30,6 +30,7 @@ class NodeUsage:
     prefixes: int | None = None
     assignment_failures: float = 0.0
     subnet_id: str = ""
+    pod_enis: int | None = None
 
     @property
     def name(self) -> str:
@@ -180,6 +181,17 @@ def capacity(reading: Reading, target: Target, limits: InstanceType | None = Non
 
 def _custom_networking(target: Target) -> bool:
     return target.pod is not None and target.pod.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+
+
+def pod_enis(node: Node, counts: Mapping[str, int] | None) -> int | None:
+    """Return the branch ENIs of a node's pods by those of all instances, as far as EC2 told.
+
+    None, too, where the node offers none and has none.
+    """
+    if counts is None or not node.instance_id:
+        return None
+    count = counts.get(node.instance_id, 0)
+    return count if count or node.pod_eni_capacity else None
 
 
 def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:

@@ -34,7 +34,7 @@ from exporter.core.counters import (
     Series,
 )
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
-from exporter.core.model import Identity, Reason, Target
+from exporter.core.model import Identity, Outcome, Reason, Target
 from exporter.core.owners import ENI_OWNERS, Use
 from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage
@@ -97,6 +97,8 @@ vpc_cni_node_eni_capacity gauge node
 vpc_cni_node_delegated_prefixes gauge node
 vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
+vpc_cni_node_pod_enis gauge node
+vpc_cni_node_pod_eni_capacity gauge node
 vpc_cni_node_ip_assignment_failures_total counter node
 vpc_cni_subnet_info gauge subnet_id name vpc_id zone zone_id cidr
 vpc_cni_subnet_role gauge subnet_id role
@@ -263,6 +265,17 @@ def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
         ("vpc_cni_node_read", "node-2"): 0,
         ("vpc_cni_node_ip_assignment_failures_total", "node-2"): 0,
     }
+
+
+@pytest.mark.parametrize("seen", [read, unread], ids=["read", "not read"])
+def test_a_node_that_offers_branch_enis_is_published_with_these_read_or_not(
+    seen: Callable[[Target], Outcome],
+) -> None:
+    where = target(node(pod_eni_capacity=9))
+    told = step(Memory(), snapshot(seen(where), pod_enis={"i-1": 3}))[1]
+    found = published(told, (NODE_TABLE,))
+    assert about("vpc_cni_node_pod_eni_capacity", found) == {("node-1",): 9}
+    assert about("vpc_cni_node_pod_enis", found) == {("node-1",): 3}
 
 
 def test_a_node_without_a_pod_has_no_cni_version() -> None:
@@ -526,7 +539,7 @@ def test_the_table_of_problems_has_the_nodes_that_someone_should_look_at() -> No
 
 
 def test_a_table_can_be_narrowed_to_some_names() -> None:
-    enis = NODE_TABLE.only(lambda name: "eni" in name)
+    enis = NODE_TABLE.only(lambda name: "node_eni" in name)
     assert [it.name for it in enis.metrics] == ["vpc_cni_node_enis", "vpc_cni_node_eni_capacity"]
     assert enis.scope is NODE_TABLE.scope
 
@@ -543,7 +556,7 @@ class TestDrawing:
             drawn.append(" ".join((metric.name, *key, *told)))
         return drawn
 
-    table = NODE_TABLE.only(lambda name: name.endswith(("_enis", "_read")))
+    table = NODE_TABLE.only(lambda name: name.endswith(("_node_enis", "_read")))
 
     def test_gives_a_text_per_row_and_metric(self) -> None:
         shown = report(READ, UNREAD)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.model import InstanceType, IpMode, Node, Outcome, Reading, Reason, Target
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
 from tests.builders import node, pod, read, reading, target, unread
 
 SLASH_80 = 2**48
@@ -229,6 +229,26 @@ def test_the_capacity_is_never_more_than_ec2_says_of_the_type(
 )
 def test_a_number_of_enis_that_cannot_be_is_absent(eni_max: int, told: int | None) -> None:
     assert usage(reading(eni_max=eni_max, ip_max=9 * eni_max)).eni_capacity == told
+
+
+@pytest.mark.parametrize(
+    ("where", "counts", "told"),
+    [
+        pytest.param(node(pod_eni_capacity=9), {"i-1": 4, "i-2": 1}, 4, id="its own"),
+        pytest.param(node(pod_eni_capacity=9), {"i-2": 1}, 0, id="none of those it offers"),
+        pytest.param(node(), {"i-2": 1}, None, id="offers none and has none"),
+        pytest.param(node(pod_eni_capacity=0), {}, None, id="offers none in so many words"),
+        pytest.param(node(), {"i-1": 2}, 2, id="has some though it offers none"),
+        pytest.param(node(pod_eni_capacity=9), None, None, id="EC2 told nothing"),
+        pytest.param(
+            node(instance_id="", pod_eni_capacity=9), {"": 7}, None, id="which instance it is"
+        ),
+    ],
+)
+def test_the_branch_enis_of_a_node_are_those_of_its_instance(
+    where: Node, counts: Mapping[str, int] | None, told: int | None
+) -> None:
+    assert pod_enis(where, counts) == told
 
 
 @pytest.mark.parametrize(
