@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from exporter.core.counters import Series, index_of
 from exporter.core.model import (
     Counts,
     Discovery,
     Identity,
+    InstanceType,
     Node,
     Outcome,
     Pod,
@@ -17,6 +18,7 @@ from exporter.core.model import (
     Reason,
     Snapshot,
     Subnet,
+    SubnetRoom,
     Target,
     Unread,
 )
@@ -145,10 +147,20 @@ def snapshot(
     eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
     pod_enis: Mapping[str, int] | None = None,
+    rooms: Iterable[SubnetRoom] = (),
+    types: Iterable[InstanceType] = (),
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
     discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
-    return Snapshot(time, discovery, outcomes, subnets or {}, pod_enis=pod_enis)
+    return Snapshot(
+        time,
+        discovery,
+        outcomes,
+        subnets or {},
+        {it.name: it for it in types},
+        pod_enis,
+        {it.subnet.id: it for it in rooms},
+    )
 
 
 def report(

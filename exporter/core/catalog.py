@@ -293,6 +293,19 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         help="Branch ENIs that the node offers its pods at most (status.capacity of "
         "vpc.amazonaws.com/pod-eni).",
     ),
+    labelled(
+        "blocked{reason}",
+        NODE,
+        lambda row: {(reason.value,): 1.0 for reason in row.blocked},
+        unit=Unit.BOOLEAN,
+        help="1 for every reason why the node cannot give one more pod an address; absent while "
+        "a reason does not hold or is not known to. By errors of EC2 that its ipamd met in the "
+        "last two minutes: subnet_exhausted, no_free_prefix, eni_limit, ip_limit, "
+        "attachment_limit, throttled, and back_off, while ipamd waits after a full subnet. Where "
+        "no address is warm also by what EC2 tells of its pods' subnets (subnet_exhausted, "
+        "no_free_prefix), by the ENIs it can have (eni_limit), and by addresses that were just "
+        "released (cooldown). max_pods: kubelet accepts no more.",
+    ),
     gauge(
         "ip_assignment_failures",
         NODE,

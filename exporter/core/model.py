@@ -31,6 +31,20 @@ class Reason(StrEnum):
     READER_MISSING = "reader_missing"
 
 
+class BlockedBy(StrEnum):
+    """Why a node cannot give one more pod an address; the closed list behind its `reason` label."""
+
+    SUBNET_EXHAUSTED = "subnet_exhausted"
+    NO_FREE_PREFIX = "no_free_prefix"
+    ENI_LIMIT = "eni_limit"
+    IP_LIMIT = "ip_limit"
+    ATTACHMENT_LIMIT = "attachment_limit"
+    MAX_PODS = "max_pods"
+    THROTTLED = "throttled"
+    COOLDOWN = "cooldown"
+    BACK_OFF = "back_off"
+
+
 class IpMode(StrEnum):
     """How a node's pods get their addresses; empty where it is not known."""
 
@@ -195,7 +209,8 @@ class Snapshot:
 
     `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
     allow, as far as EC2 told. `pod_enis` counts the pods' branch ENIs by instance, those without
-    any left out; None where EC2 told nothing of ENIs lately.
+    any left out; None where EC2 told nothing of ENIs lately. `rooms` has what it told lately
+    of the subnets, by id.
     """
 
     time: float
@@ -204,6 +219,7 @@ class Snapshot:
     subnets: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, InstanceType] = field(default_factory=dict)
     pod_enis: Mapping[str, int] | None = None
+    rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +246,17 @@ class Subnet:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetRoom:
+    """What pods can still get in a subnet: `free` addresses, others that are kept for prefixes,
+    and whole /28 `blocks` for these, None where the subnet's ENIs could not be read."""
+
+    subnet: Subnet
+    free: int
+    prefix_reserved: int = 0
+    blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

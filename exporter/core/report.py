@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from exporter.core.blocked import blocked
 from exporter.core.counters import Ledger, advance
 from exporter.core.model import Identity, Snapshot
 from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
@@ -56,7 +57,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         )
         for outcome in snapshot.outcomes
     )
-    nodes = tuple(_completed(usage, snapshot) for usage in nodes)
+    nodes = tuple(_completed(usage, snapshot, ledger) for usage in nodes)
     known = nodes if snapshot.discovery.nodes_known else ()
     report = Report(
         time=snapshot.time,
@@ -69,7 +70,10 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
     return Memory(ledger), report
 
 
-def _completed(usage: NodeUsage, snapshot: Snapshot) -> NodeUsage:
-    """The usage with what is not the node's own word."""
+def _completed(usage: NodeUsage, snapshot: Snapshot, ledger: Ledger) -> NodeUsage:
+    """The usage with its branch ENIs, and with what blocks the node."""
     enis = pod_enis(usage.target.node, snapshot.pod_enis)
-    return usage if enis is None else replace(usage, pod_enis=enis)
+    if enis is not None:
+        usage = replace(usage, pod_enis=enis)
+    reasons = blocked(usage, snapshot, ledger.errors.get(usage.name, ()))
+    return replace(usage, blocked=reasons) if reasons else usage

@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.limits import Networking, eni_limit
-from exporter.core.model import InstanceType, IpMode, Node, Outcome, Read, Reading, Reason, Target
+from exporter.core.model import (
+    BlockedBy,
+    InstanceType,
+    IpMode,
+    Node,
+    Outcome,
+    Read,
+    Reading,
+    Reason,
+    Target,
+)
 
 ADDRESSES_PER_PREFIX = 16
 # One IPv6 prefix is a /80 (reference 1.3); no IPv4 node comes anywhere near it.
@@ -24,6 +34,7 @@ class NodeUsage:
     ip_mode: IpMode = IpMode.UNKNOWN
     assigned: int | None = None
     attached: int | None = None
+    cooldown: int | None = None
     capacity: int | None = None
     enis: int | None = None
     eni_capacity: int | None = None
@@ -31,6 +42,7 @@ class NodeUsage:
     assignment_failures: float = 0.0
     subnet_id: str = ""
     pod_enis: int | None = None
+    blocked: tuple[BlockedBy, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,8 +72,8 @@ class NodeUsage:
 
     @property
     def problem(self) -> bool:
-        """Whether someone should look: the node was not read, or has nothing left to give."""
-        return self.unread is not None or self.warm == 0
+        """Whether someone should look: not read, nothing left to give, or no way to get more."""
+        return self.unread is not None or self.warm == 0 or bool(self.blocked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

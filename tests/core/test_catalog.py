@@ -99,6 +99,7 @@ vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
 vpc_cni_node_pod_enis gauge node
 vpc_cni_node_pod_eni_capacity gauge node
+vpc_cni_node_blocked gauge node reason
 vpc_cni_node_ip_assignment_failures_total counter node
 vpc_cni_subnet_info gauge subnet_id name vpc_id zone zone_id cidr
 vpc_cni_subnet_role gauge subnet_id role
@@ -216,7 +217,7 @@ class TestTheInterface:
 
     def test_has_no_label_on_a_node_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
-        assert labels == {(), ("state",)}
+        assert labels == {(), ("state",), ("reason",)}
 
     def test_has_no_label_on_a_subnet_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels for it in SUBNET_TABLE.metrics if it.unit is not Unit.INFO}
@@ -276,6 +277,15 @@ def test_a_node_that_offers_branch_enis_is_published_with_these_read_or_not(
     found = published(told, (NODE_TABLE,))
     assert about("vpc_cni_node_pod_eni_capacity", found) == {("node-1",): 9}
     assert about("vpc_cni_node_pod_enis", found) == {("node-1",): 3}
+
+
+def test_a_node_is_blocked_for_the_reasons_that_hold_and_has_no_sample_for_others() -> None:
+    full = read(target(node("node-7", max_pods=20)), reading(assigned=27, attached=27))
+    found = published(report(full, READ), (NODE_TABLE,))
+    assert about("vpc_cni_node_blocked", found) == {
+        ("node-7", "eni_limit"): 1,
+        ("node-7", "max_pods"): 1,
+    }
 
 
 def test_a_node_without_a_pod_has_no_cni_version() -> None:

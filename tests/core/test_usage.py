@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.model import InstanceType, IpMode, Node, Outcome, Reading, Reason, Target
+from exporter.core.model import (
+    BlockedBy,
+    InstanceType,
+    IpMode,
+    Node,
+    Outcome,
+    Reading,
+    Reason,
+    Target,
+)
 from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
 from tests.builders import node, pod, read, reading, target, unread
 
@@ -264,6 +273,10 @@ def test_a_problem_is_a_node_that_was_not_read_or_has_nothing_left_to_give(
     outcome: Outcome, problem: bool
 ) -> None:
     assert node_usage(outcome, 0.0).problem is problem
+
+
+def test_a_node_that_is_blocked_is_a_problem_whatever_it_has_left() -> None:
+    assert replace(usage(reading()), blocked=(BlockedBy.THROTTLED,)).problem
 
 
 def test_warm_is_what_is_attached_and_not_assigned() -> None:

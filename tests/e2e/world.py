@@ -31,6 +31,7 @@ Found = TypeVar("Found")
 OWN = (
     "vpc_cni_exporter_",
     "vpc_cni_cluster_info",
+    "vpc_cni_node_blocked",
     "vpc_cni_node_pod_eni",
     "process_",
     "python_",

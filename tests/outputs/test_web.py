@@ -363,6 +363,11 @@ class TestThePage:
         assert shown.after("node-3", 4) == ["nothing warm", "18", "0", "27"]
         assert "node-1" not in shown.texts
 
+    def test_says_what_blocks_a_node(self) -> None:
+        full = read(target(node("node-1", max_pods=20)), reading(assigned=27, attached=27))
+        shown = html(Fixed(report(full)))
+        assert shown.after("node-1", 4) == ["blocked: eni_limit, max_pods", "27", "0", "27"]
+
     @pytest.mark.parametrize(
         ("lost", "rows", "more"),
         [
