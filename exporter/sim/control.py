@@ -41,6 +41,7 @@ class Control:
                 web.post("/subnets", self._subnets),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
+                web.post("/callers", self._callers),
             ]
         )
         return app
@@ -131,6 +132,23 @@ class Control:
             "current": tokens.current,
         }
         return _json({"token": made[body.get("do", "current")](profile)})
+
+    async def _callers(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        callers = self._simulation.callers
+        match body["do"]:
+            case "issue":
+                token = callers.issue(
+                    body["user"], body.get("groups", ()), seconds=body.get("seconds")
+                )
+                return _json({"token": token})
+            case "permit":
+                callers.permit(body["subject"], body["paths"])
+            case "revoke":
+                callers.revoke(body["token"])
+            case other:
+                raise ValueError(f"callers cannot {other!r}")
+        return _json({})
 
     def _living_ec2(self) -> Ec2Server:
         if (ec2 := self._simulation.ec2) is None:

@@ -39,10 +39,16 @@ def profiles(namespace: str) -> Mapping[str, tuple[Rule, ...]]:
     daemonsets = Rule(frozenset({"daemonsets"}), namespace=namespace)
     proxy = Rule(frozenset({"pods/proxy"}), frozenset({"get"}), namespace)
     own_pods = Rule(frozenset({"pods"}), namespace=namespace)
+    create = frozenset({"create"})
+    token_reviews = Rule(frozenset({"tokenreviews"}), create)
+    access_reviews = Rule(frozenset({"subjectaccessreviews"}), create)
     full = (nodes, pods, custom, daemonsets)
     return {
         "full": full,
         "full_proxy": (*full, proxy),
+        "full_reviews": (*full, token_reviews, access_reviews),
+        "no_token_reviews": (*full, access_reviews),
+        "no_access_reviews": (*full, token_reviews),
         "incumbent": (Rule(frozenset({"pods", "pods/proxy"})),),
         "no_nodes": (pods, custom, daemonsets),
         "no_daemonsets": (nodes, pods, custom),
