@@ -12,18 +12,21 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from exporter.board import Board
+from exporter.core.access import Verdict
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
+from exporter.core.model import Discoverer, Discovery, Identity, Snapshot, Unavailable
 from exporter.core.subnets import rooms
 from exporter.cycle import Cycle, IpamdLoop, Publish, every
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct
+from exporter.outputs.guard import Front, FrontConfig, serving
 from exporter.outputs.prometheus import NodeMetrics, Selection, process_registry
-from exporter.outputs.web import Pages, serving
+from exporter.outputs.web import Pages
 from exporter.settings import Settings
 from exporter.subnet_loop import SubnetLoop, Told
 
@@ -74,7 +77,10 @@ def split_address(address: str) -> tuple[str | None, int]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the exporter until `stop` is set; OSError where its address is not free."""
+    """Run the exporter until `stop` is set.
+
+    OSError where its address is not free, `WebConfigError` where its web-config is no use.
+    """
     board = _board(settings)
 
     def note(source: str, state: SourceState) -> None:
@@ -84,13 +90,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     def latest() -> Snapshot | None:
         return loop.latest
 
-    host, port = split_address(settings.listen_address)
     async with (
-        serving(Pages(board, process_registry()), host, port) as address,
         connect(_kube_config(settings), note) as kube,
+        serving(_front(settings, kube, board), Pages(board, process_registry())) as front,
         _ec2(settings, latest) as reader,
     ):
-        log.info("listening", extra={"host": address[0], "port": address[1]})
+        _tell(front)
         garbage = Garbage(time.monotonic)
         garbage.start()
         begun = asyncio.Event()
@@ -102,7 +107,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             garbage.after_cycle()
             begun.set()
 
-        work = [kube.run()]
+        work = [kube.run(), front.watch()]
         told: Callable[[], Told] = Told
         if reader is not None:
             subnets = SubnetLoop(
@@ -140,6 +145,42 @@ def _board(settings: Settings) -> Board:
 def _kube_config(settings: Settings) -> KubeConfig:
     kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG", "")
     return KubeConfig(kubeconfig=kubeconfig, namespace=settings.namespace)
+
+
+def _front(settings: Settings, kube: Kube, board: Board) -> FrontConfig:
+    """Who may see the pages, and where; what goes wrong with that is told as of any source."""
+
+    def note(source: Source, trouble: str) -> None:
+        success = None if trouble else time.time()
+        board.note(source, SourceHealth(not trouble, success, None, trouble))
+
+    async def review(token: str) -> Verdict:
+        try:
+            verdict = await kube.review(token)
+        except Unavailable as error:
+            note(Source.REVIEWS, error.reason)
+            raise
+        note(Source.REVIEWS, "")
+        return verdict
+
+    return FrontConfig(
+        place=split_address(settings.listen_address),
+        health=split_address(settings.health_address) if settings.health_address else None,
+        web_config=Path(settings.web_config) if settings.web_config else None,
+        review=review if settings.token_auth else None,
+        note=lambda trouble: note(Source.WEB_CONFIG, trouble),
+    )
+
+
+def _tell(front: Front) -> None:
+    host, port = front.pages.address
+    guard = {"tls": front.encrypted, "credentials": front.gate.schemes}
+    log.info("listening", extra={"host": host, "port": port, **guard})
+    if front.health is not None:
+        host, port = front.health.address
+        log.info("listening for probes", extra={"host": host, "port": port})
+    if front.gate.schemes and not front.encrypted:
+        log.warning("credentials cross the network in the clear: there is no TLS")
 
 
 def _ipamd_loop(

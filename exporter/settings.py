@@ -74,6 +74,10 @@ def _address(value: object) -> object:
     return value
 
 
+def _address_or_none(value: object) -> object:
+    return _address(value) if value != "" else value
+
+
 def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in SOURCES]
     if unknown:
@@ -87,6 +91,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Sources = Annotated[Names, AfterValidator(_sources)]
 Address = Annotated[str, BeforeValidator(_address)]
+AddressOrNone = Annotated[str, BeforeValidator(_address_or_none)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Port = Annotated[Count, Field(le=65535)]
@@ -101,6 +106,22 @@ class Settings(BaseModel):
         ":61681",
         description="Where /metrics, /healthz, /readyz and the page are served, as HOST:PORT; "
         "without a host on all addresses.",
+    )
+    health_address: AddressOrNone = Field(
+        "",
+        description="Where /healthz and /readyz are served for probes, plain, whatever guards the "
+        "first address; where that is guarded, there only. Empty: on the first, and without "
+        "credentials.",
+    )
+    web_config: str = Field(
+        "",
+        description="A web-config file of the exporter-toolkit: TLS, client certificates, basic "
+        "authentication and headers of /metrics and the page; followed when it changes.",
+    )
+    token_auth: Boolean = Field(
+        False,
+        description="Let in bearer tokens whose owner may get /metrics, by TokenReview and "
+        "SubjectAccessReview (needs create on both), and nobody without a token or a password.",
     )
     cluster_name: str = Field(
         "",

@@ -50,6 +50,9 @@ def reads(file: Path, content: str) -> dict[str, str]:
 # What others rely on: names and defaults.
 DEFAULTS = {
     "listen_address": ":61681",
+    "health_address": "",
+    "web_config": "",
+    "token_auth": False,
     "cluster_name": "",
     "region": "",
     "namespace": "kube-system",
@@ -168,6 +171,11 @@ class TestPrecedence:
         pytest.param(
             {"EXPORTER_IPAMD_METRICS_PORT": "65535"}, {"ipamd_metrics_port": 65535}, id="a port"
         ),
+        pytest.param(
+            {"EXPORTER_HEALTH_ADDRESS": ":61682", "EXPORTER_TOKEN_AUTH": "yes"},
+            {"health_address": ":61682", "token_auth": True},
+            id="probes apart",
+        ),
         pytest.param({"HOME": "/nowhere", "PATH": "/bin"}, {}, id="nothing of ours"),
     ],
 )
@@ -196,6 +204,7 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
             "an IPv6 host stands in brackets, such as [::1]:61681",
             id="no brackets",
         ),
+        pytest.param("health_address", "61682", ADDRESS, id="no colon before the probes' port"),
         pytest.param("interval", "0", "input should be greater than 0", id="no time"),
         pytest.param("interval", "-1", "input should be greater than 0", id="negative time"),
         pytest.param("interval", "inf", "input should be a finite number", id="for ever"),

@@ -534,8 +534,9 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
         _by_source(lambda state: float(state.up)),
         unit=Unit.BOOLEAN,
         help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
-        "aws-node pods, `pods` the hostNetwork pods of all namespaces. A source that is switched "
-        "off has no sample.",
+        "aws-node pods, `pods` the hostNetwork pods of all namespaces, `reviews` what Kubernetes "
+        "says of bearer tokens; `web_config` is 0 while that file cannot be used and what it said "
+        "before is in force. A source that is switched off, or was never asked, has no sample.",
     ),
     labelled(
         "last_success{source}",

@@ -120,6 +120,7 @@ class Daemon:
     url: str
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    health: str = ""
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an answer of the exporter's."""
@@ -202,16 +203,18 @@ def started(log: Path, environment: Mapping[str, str]) -> Iterator[Daemon]:
     with _ended(process):
         running = Daemon(process, "", log, environment)
 
-        def port() -> str | None:
+        def line(message: str) -> Mapping[str, Any] | None:
             assert process.poll() is None, f"the exporter ended: {log.read_text()}"
             # A line that is still being written does not end yet.
             whole = [line for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
             said = [json.loads(line) for line in whole if line.startswith("{")]
-            return next(
-                (str(line["port"]) for line in said if line["message"] == "listening"), None
-            )
+            return next((line for line in said if line["message"] == message), None)
 
-        running.url = f"http://127.0.0.1:{eventually(port, 'the exporter listens')}"
+        listens = eventually(lambda: line("listening"), "the exporter listens")
+        running.url = f"{'https' if listens['tls'] else 'http'}://127.0.0.1:{listens['port']}"
+        if "EXPORTER_HEALTH_ADDRESS" in environment:
+            probed = eventually(lambda: line("listening for probes"), "it listens for probes")
+            running.health = f"http://127.0.0.1:{probed['port']}"
         yield running
 
 
