@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,17 @@ def part(name: str) -> str:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Run Prometheus with one target, scraped every second; give its URL."""
+def prometheus(
+    folder: Path, target: str, jobs: Mapping[str, Mapping[str, object]] | None = None
+) -> Iterator[str]:
+    """Run Prometheus with one target, scraped every second by each job; give its URL."""
     port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [
+            {"job_name": name, "static_configs": [{"targets": [target]}], **options}
+            for name, options in (jobs or {"exporter": {}}).items()
+        ],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))
     command = [
