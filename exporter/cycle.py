@@ -72,6 +72,7 @@ class IpamdLoop:
     unread: Mapping[str, Reason] = field(default_factory=dict)
     homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
     types: Callable[[], Mapping[str, InstanceType]] = dict  # and by name
+    ec2_drifts: Callable[[], Mapping[str, int]] = dict  # by pod (uid), as far as EC2 told
     latest: Snapshot | None = None
 
     async def collect(self) -> None:
@@ -81,7 +82,7 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        snapshot = Snapshot(now, discovery, outcomes, self.homes(), self.types())
+        snapshot = Snapshot(now, discovery, outcomes, self.homes(), self.types(), self.ec2_drifts())
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)

@@ -10,10 +10,20 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from exporter.core.drift import Drifts, against_ec2
 from exporter.core.health import Source, SourceHealth
 from exporter.core.model import Eni, InstanceType, Snapshot, Subnet, SubnetReader, Unavailable
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
-from exporter.core.subnets import Memory, SubnetUsage, Survey, accounts, facts_of, nodes_of
+from exporter.core.subnets import (
+    Memory,
+    SubnetUsage,
+    Survey,
+    accounts,
+    cooldown_on,
+    facts_of,
+    held_for_pods,
+    nodes_of,
+)
 
 # ENIs in these uses make a subnet one of this cluster's.
 _OURS = frozenset(
@@ -58,7 +68,13 @@ class SubnetLoop:
     usages: Usages = ()
     vpcs: tuple[str, ...] = ()
     told: Told = field(default_factory=Told)
+    drifts: Drifts = field(default_factory=dict)
     surveyed: float | None = None
+
+    def ec2_drifts(self) -> Mapping[str, int]:
+        """Return by pod (uid) what ipamd's figures exceed EC2's by; nothing once that is old."""
+        fresh = self._within(_WITHDRAWN_AFTER * self.period)
+        return {uid: it.persistent for uid, it in self.drifts.items()} if fresh else {}
 
     async def survey_if_due(self) -> None:
         """Survey once a period, and after a failure on every beat until one succeeds."""
@@ -76,13 +92,19 @@ class SubnetLoop:
             return
         self._note(Source.EC2_ENIS, started)
         # Thousands of ENIs take longer than the event loop may stand still.
-        facts, ids = await asyncio.to_thread(_ours, snapshot, enis)
+        facts, ids, drifts = await asyncio.to_thread(_ours, snapshot, enis, self.drifts)
         subnets = await self._subnets(ids)
         if subnets is None:
             return
         # The facts carry what ipamd said on each node.
-        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=facts)
+        survey = Survey(
+            subnets=subnets,
+            enis=_grouped(subnets, enis),
+            facts=facts,
+            cooldown=cooldown_on(facts.nodes.values()),
+        )
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
+        self.drifts = drifts
         self.told = Told(self.vpcs[0], facts.cluster, _homes(enis), self.told.types)
         self.surveyed = started
         await self.publish(self.usages)
@@ -134,11 +156,22 @@ class SubnetLoop:
         self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
 
 
-def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[str]]:
-    """What tells this cluster's ENIs from others', and the subnets that these are or will be in."""
+def _ours(
+    snapshot: Snapshot, enis: Sequence[Eni], before: Drifts
+) -> tuple[ClusterFacts, set[str], Drifts]:
+    """What tells this cluster's ENIs from others', the subnets that these are or will be in, and
+    by what ipamd's figures exceed EC2's."""
     facts = _facts(snapshot, enis)
-    seen = {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
-    return facts, seen | facts.eniconfig_subnets
+    owned = [(eni, classify(eni, facts)) for eni in enis]
+    seen = {eni.subnet_id for eni, owner in owned if owner.use in _OURS}
+    by_instance = held_for_pods(owned)
+    by_node = {
+        node.name: by_instance[instance]
+        for instance, node in facts.nodes.items()
+        if instance in by_instance
+    }
+    drifts = against_ec2(before, snapshot.outcomes, by_node)
+    return facts, seen | facts.eniconfig_subnets, drifts
 
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from exporter.core.counters import Series, index_of
+from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import (
     Counts,
     Discovery,
@@ -111,6 +113,7 @@ def reading(
     prefixes: int = 0,
     assigned_by_eni: tuple[tuple[str, int], ...] = (),
     said: Mapping[Series, float] | None = None,
+    introspection: Introspection | None = None,
 ) -> Reading:
     return Reading(
         time=time,
@@ -123,7 +126,20 @@ def reading(
         prefixes=prefixes,
         assigned_by_eni=assigned_by_eni,
         counts=counts(said or {}),
+        introspection=introspection,
     )
+
+
+def books(
+    *enis: IpamdEni, time: float = NOW, eniconfig: str = "", carried: bool = False
+) -> Introspection:
+    """What introspection said of these ENIs."""
+    return Introspection(time=time, enis=enis, eniconfig=eniconfig, carried=carried)
+
+
+def held(id: str = "eni-1", **what: Any) -> IpamdEni:
+    """An ENI in the books with ten addresses, four of them assigned and one in cooldown."""
+    return IpamdEni(**{"id": id, "attached": 10, "assigned": 4, "cooldown": 1, **what})
 
 
 def read(where: Target | str = "node-1", what: Reading | None = None) -> Read:
@@ -144,10 +160,11 @@ def snapshot(
     others: tuple[Node, ...] = (),
     eniconfig_subnets: frozenset[str] = frozenset(),
     subnets: Mapping[str, str] | None = None,
+    ec2_drifts: Mapping[str, int] | None = None,
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
     discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfig_subnets)
-    return Snapshot(time, discovery, outcomes, subnets or {})
+    return Snapshot(time, discovery, outcomes, subnets or {}, ec2_drifts=ec2_drifts or {})
 
 
 def report(

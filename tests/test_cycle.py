@@ -237,6 +237,18 @@ class TestACycle:
         assert [it.subnet_id for it in published[0].report.nodes] == ["subnet-a", "subnet-b"]
         assert loop.latest == published[0].snapshot
 
+    def test_has_the_drifts_from_ec2_that_were_told(self) -> None:
+        published: list[Cycle] = []
+
+        async def publish(cycle: Cycle) -> None:
+            published.append(cycle)
+
+        cluster = Cluster([(read(),)])
+        drifts = {"uid-node-1": -9}
+        loop = IpamdLoop(cluster, cluster, publish, lambda: NOW, ec2_drifts=lambda: drifts)
+        asyncio.run(loop.collect())
+        assert [it.ec2_drift for it in published[0].report.nodes] == [-9]
+
     def test_of_an_empty_cluster_is_published_too(self) -> None:
         _, published = collected(())
         assert [cycle.report.cluster.expected for cycle in published] == [0]

@@ -21,7 +21,7 @@ from exporter.core.model import (
 from exporter.core.owners import ClusterFacts, Use
 from exporter.core.subnets import Memory, Role, SubnetUsage, Survey, accounts
 from exporter.subnet_loop import SubnetLoop, Told
-from tests.builders import NOW, node, pod, read, reading, snapshot, target, unread
+from tests.builders import NOW, books, held, node, pod, read, reading, snapshot, target, unread
 from tests.core.subnet_worlds import address, eni, run_of, subnet
 
 PERIOD = 180.0
@@ -426,6 +426,79 @@ class TestWhatIsTold:
         world.ec2.failing["read_enis"] = "timed out"
         world.survey()
         assert world.loop.told == told == Told("vpc-1", "green", {"i-1": "subnet-a"})
+
+
+class TestTheDriftFromEc2:
+    """Of a node whose one ENI has five addresses for pods in EC2."""
+
+    @staticmethod
+    def world(attached: int) -> World:
+        world = World()
+        TestTheDriftFromEc2.say(world, attached)
+        return world
+
+    @staticmethod
+    def say(world: World, attached: int, uid: str = "uid") -> None:
+        where = target(NODE.node, pod(uid))
+        world.snapshot = snapshot(read(where, reading(assigned=3, attached=attached, enis=1)))
+
+    def test_is_not_known_before_the_first_survey(self) -> None:
+        assert self.world(5).loop.ec2_drifts() == {}
+
+    def test_is_what_two_surveys_agree_on(self) -> None:
+        world, told = self.world(9), []
+        for attached in (9, 8, 5, 4, 3):
+            self.say(world, attached)
+            world.survey()
+            world.later(PERIOD)
+            told.append(world.loop.ec2_drifts())
+        assert told == [{"uid": drift} for drift in (0, 3, 0, 0, -1)]
+
+    def test_begins_anew_with_another_pod(self) -> None:
+        world = self.world(9)
+        world.survey()
+        world.later(PERIOD)
+        self.say(world, 9, "new")
+        world.survey()
+        assert world.loop.ec2_drifts() == {"new": 0}
+
+    def test_of_a_node_that_ec2_does_not_show_is_not_known(self) -> None:
+        world = self.world(9)
+        world.ec2.enis = (BALANCER,)
+        world.survey()
+        assert world.loop.ec2_drifts() == {}
+
+    def test_is_found_for_a_node_that_is_known_by_its_address_alone(self) -> None:
+        world = World()
+        where = target(node(instance_id="", addresses=("10.0.0.10",)), pod("uid", ip="10.0.0.10"))
+        other = target(node("node-2", instance_id="i-2"))
+        world.snapshot = snapshot(read(where, reading(attached=7)), unread(other))
+        for _ in range(2):
+            world.survey()
+            world.later(PERIOD)
+        assert world.loop.ec2_drifts() == {"uid": 2}
+
+    def test_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
+        world = self.world(9)
+        world.survey()
+        world.later(PERIOD)
+        world.survey()
+        world.ec2.failing["read_enis"] = "timed out"
+        world.later(3 * PERIOD)
+        world.survey()
+        assert world.loop.ec2_drifts() == {"uid": 4}
+        world.later(1.0)
+        assert world.loop.ec2_drifts() == {}
+
+
+def test_what_books_say_is_in_cooldown_is_so_in_the_subnets() -> None:
+    world = World()
+    said = books(held("eni-1", attached=5, assigned=2, cooldown=1))
+    world.snapshot = snapshot(read(NODE, reading(introspection=said)))
+    world.survey()
+    uses = world.shown.uses
+    assert uses is not None
+    assert [uses[use] for use in (Use.POD_ASSIGNED, Use.POD_WARM, Use.POD_COOLDOWN)] == [2, 2, 1]
 
 
 def surveys(world: World, beats: int, every: float = BEAT) -> list[bool]:

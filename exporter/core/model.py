@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from exporter.core.introspection import Introspection
+
 # Nothing after a node's first two minutes is "still starting" (DESIGN, promise 1).
 STARTING_SECONDS = 120.0
 
@@ -110,7 +112,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one aws-node pod said at `time`, in addresses, ENIs and prefixes."""
+    """What one aws-node pod said at `time`, in addresses, ENIs and prefixes.
+
+    `introspection` is what its books say beside its page, where they could be read.
+    """
 
     time: float
     started: float | None
@@ -122,6 +127,7 @@ class Reading:
     prefixes: int = 0
     assigned_by_eni: tuple[tuple[str, int], ...] = ()
     counts: Counts = Counts()
+    introspection: Introspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +179,9 @@ class Discovery:
 class Snapshot:
     """All outcomes of one cycle, that began at `time`.
 
-    `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
-    allow, as far as EC2 told.
+    `subnets` says which subnet an instance's primary ENI is in, `types` what instance types
+    allow, and `ec2_drifts` by how many addresses the books of which pod (uid) differ from EC2's,
+    as far as EC2 told.
     """
 
     time: float
@@ -182,6 +189,7 @@ class Snapshot:
     outcomes: tuple[Outcome, ...]
     subnets: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, InstanceType] = field(default_factory=dict)
+    ec2_drifts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

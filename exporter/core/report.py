@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exporter.core.counters import Ledger, advance
-from exporter.core.model import Identity, Snapshot
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from exporter.core.drift import Drifts, against_page
+from exporter.core.model import Identity, Outcome, Snapshot
+from exporter.core.usage import Disagreement, NodeUsage, Usage, grouped, node_usage, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Memory:
     """What one cycle leaves for the next."""
 
     ledger: Ledger = field(default_factory=Ledger)
+    drifts: Drifts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Report:
 def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
     """Return what to remember and what to publish after one snapshot."""
     ledger = advance(memory.ledger, snapshot.outcomes, snapshot.time)
+    drifts = against_page(memory.drifts, snapshot.outcomes)
     nodes = tuple(
         node_usage(
             outcome,
             ledger.failures[outcome.target.node.name],
             snapshot.subnets.get(outcome.target.node.instance_id, ""),
             snapshot.types.get(outcome.target.node.instance_type),
+            _disagreement(outcome, drifts, snapshot),
         )
         for outcome in snapshot.outcomes
     )
@@ -65,4 +69,12 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         nodegroups=grouped(known, lambda usage: usage.nodegroup),
         nodes=nodes,
     )
-    return Memory(ledger), report
+    return Memory(ledger, drifts), report
+
+
+def _disagreement(outcome: Outcome, drifts: Drifts, snapshot: Snapshot) -> Disagreement:
+    pod = outcome.target.pod
+    if pod is None:
+        return Disagreement()
+    drift, ec2 = drifts.get(pod.uid), snapshot.ec2_drifts.get(pod.uid)
+    return Disagreement(None if drift is None else drift.persistent, ec2)
