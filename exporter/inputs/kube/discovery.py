@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.core.model import Discovery, Identity, Unavailable
 from exporter.core.targets import LabelledNode, NodeSelector, targets
+from exporter.inputs.fetch import Place
 from exporter.inputs.kube import kinds
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.collection import Collection, SourceState
@@ -99,6 +100,10 @@ class Kube:
     def proxy_fetch(self, *, port: int, timeout: float, path: str = "/metrics") -> PodProxyFetch:
         """Return a way to the nodes' pages through the API server's pod proxy."""
         return PodProxyFetch(self._client, port, timeout, path)
+
+    def proxy_fetch_at(self, place: Place) -> PodProxyFetch:
+        """Return a way to a place on the nodes through the API server's pod proxy."""
+        return PodProxyFetch(self._client, place.port, place.seconds, place.path, place.limit)
 
     def state_changed(self, state: SourceState) -> None:
         """Tell that a source went up or down."""
