@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -19,8 +19,9 @@ from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
 from exporter.cycle import Cycle, IpamdLoop, Publish, every
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
+from exporter.inputs.introspection import AskingConfig, Introspections
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
-from exporter.inputs.nodes import Nodes, NodesConfig, direct
+from exporter.inputs.nodes import Nodes, NodesConfig, direct, directly
 from exporter.outputs.prometheus import NodeMetrics, Selection, process_registry
 from exporter.outputs.web import Pages, serving
 from exporter.settings import Settings
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 # A family is withdrawn after so many of its source's intervals without news (promise 2).
 _WITHDRAWN_AFTER = 3
+# ipamd's introspection is waited for so long, and at most for this share of a node's time.
+_INTROSPECTION_SECONDS = 1.0
+_INTROSPECTION_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         work = [kube.run()]
         told: Callable[[], Told] = Told
+        drifts: Callable[[], Mapping[str, int]] = dict
         if reader is not None:
             subnets = SubnetLoop(
                 reader,
@@ -113,10 +118,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.ec2_enis_interval,
             )
             told = lambda: subnets.told  # noqa: E731 - what it is then
+            drifts = subnets.ec2_drifts
             often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
             work.append(_after(begun, subnets.survey_if_due, often))
             work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
-        loop = _ipamd_loop(settings, kube, publish, told)
+        loop = _ipamd_loop(settings, kube, publish, told, drifts)
         work.append(_collect(kube, loop, settings.interval))
         await _until(stop, *work)
 
@@ -142,7 +148,11 @@ def _kube_config(settings: Settings) -> KubeConfig:
 
 
 def _ipamd_loop(
-    settings: Settings, kube: Kube, publish: Publish, told: Callable[[], Told]
+    settings: Settings,
+    kube: Kube,
+    publish: Publish,
+    told: Callable[[], Told],
+    drifts: Callable[[], Mapping[str, int]],
 ) -> IpamdLoop:
     config = NodesConfig(
         port=settings.ipamd_metrics_port,
@@ -157,7 +167,7 @@ def _ipamd_loop(
         else kube.proxy_fetch(port=config.port, timeout=config.timeout)
     )
     discoverer = Identified(kube, settings.cluster_name, settings.region, told)
-    nodes = Nodes(config, fetch)
+    nodes = Nodes(config, fetch, introspection=_introspections(settings, kube))
     return IpamdLoop(
         discoverer,
         nodes,
@@ -165,7 +175,20 @@ def _ipamd_loop(
         time.time,
         homes=lambda: told().homes,
         types=lambda: told().types,
+        ec2_drifts=drifts,
     )
+
+
+def _introspections(settings: Settings, kube: Kube) -> Introspections | None:
+    if settings.introspection == "off":
+        return None
+    config = AskingConfig(
+        port=settings.ipamd_introspection_port,
+        interval=settings.introspection_interval,
+        seconds=min(_INTROSPECTION_SECONDS, _INTROSPECTION_SHARE * settings.scrape_timeout),
+    )
+    at = directly if settings.scrape_via == "direct" else kube.proxy_fetch_at
+    return Introspections(config, at)
 
 
 @asynccontextmanager
