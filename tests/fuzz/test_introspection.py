@@ -23,7 +23,7 @@ def outcome(body: bytes) -> Introspection | FetchFailed:
 
 
 def briefly(failed: FetchFailed) -> FetchFailed:
-    assert 0 < len(failed.detail) < 300
+    assert 0 < len(failed.detail) < 1_000
     return failed
 
 
