@@ -59,6 +59,7 @@ docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
 lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --output-file requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group dev --constraints requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group fuzz --output-file requirements/fuzz.txt
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/out build *.egg-info

@@ -85,14 +85,19 @@ def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+def _introspection(value: object) -> object:
+    """YAML reads a plain `off` as no."""
+    return "off" if value is False else value
 
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Sources = Annotated[Names, AfterValidator(_sources)]
 Address = Annotated[str, BeforeValidator(_address)]
 AddressOrNone = Annotated[str, BeforeValidator(_address_or_none)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+Interval = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Port = Annotated[Count, Field(le=65535)]
 
@@ -160,6 +165,22 @@ class Settings(BaseModel):
         "cni-metrics-helper's variables set, apiserver.",
     )
     ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
+    introspection: Annotated[Literal["auto", "off"], BeforeValidator(_introspection)] = Field(
+        "auto",
+        description="Whether ipamd's introspection is asked beside its metrics: `auto`, wherever "
+        "it answers; a node that does not is asked again after ten minutes. ipamd answers on its "
+        "own host only, unless its INTROSPECTION_BIND_ADDRESS is set.",
+    )
+    ipamd_introspection_port: Port = Field(
+        61679,
+        description="The port of ipamd's introspection, where INTROSPECTION_BIND_ADDRESS of the "
+        "aws-node pod names no other.",
+    )
+    introspection_interval: Interval = Field(
+        30.0,
+        description="Seconds between two requests to the introspection of a node at least; ipamd "
+        "logs each.",
+    )
     allow_loopback_targets: Boolean = Field(
         False, description="Read pods on loopback addresses, for demonstrations and tests."
     )

@@ -5,8 +5,11 @@ set -eu
 [ -n "${CI:-}" ] || exit 0
 here=$(cd "$(dirname "$0")/.." && pwd)
 parts="$here/.cache/parts"
-[ -x "$parts/usr/bin/prometheus" ] && [ -x "$parts/usr/bin/promtool" ] && exit 0
 mkdir -p "$parts"
+# A wheel with libFuzzer in it; nothing is installed where there is none for this machine.
+[ -d "$parts/fuzz" ] || "$here/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-deps --only-binary :all: --require-hashes --target "$parts/fuzz" -r "$here/requirements/fuzz.txt"
+[ -x "$parts/usr/bin/prometheus" ] && [ -x "$parts/usr/bin/promtool" ] && exit 0
 cd "$parts"
 apt-get update -qq
 apt-get download -qq prometheus

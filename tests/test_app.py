@@ -82,7 +82,7 @@ class TestTheIdentity:
         self, cluster: str, known: Identity, wanted: Identity
     ) -> None:
         found = Discovery((target(),), nodes_known=True, identity=known)
-        told = Told("vpc-9", "by-tag", {"i-1": "subnet-a"})
+        told = Told("vpc-9", "by-tag")
         identified = Identified(Found(found), cluster, "", lambda: told)
         assert identified.discover() == Discovery((target(),), nodes_known=True, identity=wanted)
 

@@ -63,6 +63,9 @@ DEFAULTS = {
     "scrape_concurrency": 200,
     "scrape_via": "direct",
     "ipamd_metrics_port": 61678,
+    "introspection": "auto",
+    "ipamd_introspection_port": 61679,
+    "introspection_interval": 30.0,
     "allow_loopback_targets": False,
     "ec2_subnets_interval": 60.0,
     "ec2_enis_interval": 180.0,
@@ -132,6 +135,19 @@ class TestPrecedence:
     ("environ", "wanted"),
     [
         pytest.param({"EXPORTER_INTERVAL": "0.5"}, {"interval": 0.5}, id="a fraction"),
+        pytest.param(
+            {
+                "EXPORTER_INTROSPECTION": "off",
+                "EXPORTER_IPAMD_INTROSPECTION_PORT": "61680",
+                "EXPORTER_INTROSPECTION_INTERVAL": "0",
+            },
+            {
+                "introspection": "off",
+                "ipamd_introspection_port": 61680,
+                "introspection_interval": 0.0,
+            },
+            id="introspection",
+        ),
         pytest.param(
             {"EXPORTER_CLUSTER_NAME": " prod\n"}, {"cluster_name": "prod"}, id="blanks around"
         ),
@@ -222,6 +238,13 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         pytest.param(
             "sources", "EC2, ,x", f"has no source EC2, x; {SOURCES}", id="several, and in capitals"
         ),
+        pytest.param("introspection", "on", "input should be 'auto' or 'off'", id="another mode"),
+        pytest.param(
+            "introspection_interval",
+            "-1",
+            "input should be greater than or equal to 0",
+            id="introspection before its time",
+        ),
         pytest.param("ec2_subnets_interval", "1m", NO_NUMBER, id="subnets by the minute"),
         pytest.param(
             "ec2_enis_interval", "0", "input should be greater than 0", id="ENIs all the time"
@@ -301,6 +324,7 @@ class TestTheFile:
             pytest.param("interval: '10'\n", {"interval": 10.0}, id="a number in quotes"),
             pytest.param("legacy_metrics: yes\n", {"legacy_metrics": True}, id="a boolean"),
             pytest.param("legacy_metrics: 'yes'\n", {"legacy_metrics": True}, id="a word"),
+            pytest.param("introspection: off\n", {"introspection": "off"}, id="YAML's word for no"),
             pytest.param("metrics_deny: [a, b]\n", {"metrics_deny": ("a", "b")}, id="a list"),
             pytest.param(
                 "metrics_deny: a, b\n", {"metrics_deny": ("a", "b")}, id="a list in words"
@@ -330,6 +354,11 @@ class TestTheFile:
                 "interval: yes",
                 "{}: interval: True is not usable: must be a number",
                 id="no number but a boolean",
+            ),
+            pytest.param(
+                "introspection: on",
+                "{}: introspection: True is not usable: input should be 'auto' or 'off'",
+                id="YAML's word for yes",
             ),
             pytest.param(
                 "ipamd_metrics_port: on",

@@ -36,6 +36,13 @@ OWN = (
     "process_",
     "python_",
 )
+# The simulated cluster has no introspection, and its books do not hold ipamd against EC2.
+UNTOLD = (
+    "vpc_cni_cluster_introspected_nodes",
+    "vpc_cni_zone_introspected_nodes",
+    "vpc_cni_nodegroup_introspected_nodes",
+    "vpc_cni_node_ec2_drift_ip_addresses",
+)
 
 
 def key(name: str, /, **labels: str) -> tuple[str, Labels]:
@@ -251,7 +258,7 @@ def published(samples: Samples) -> Samples:
         counter = name.startswith("vpc_cni_cluster_") and name.endswith(
             ("_total", "_sum", "_count")
         )
-        return not name.startswith(OWN) and not (counter and value == 0)
+        return not name.startswith((*OWN, *UNTOLD)) and not (counter and value == 0)
 
     return {found: value for found, value in samples.items() if told(found[0], value)}
 

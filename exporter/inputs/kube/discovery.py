@@ -12,6 +12,7 @@ import msgspec
 from exporter.core.access import Verdict
 from exporter.core.model import Discovery, Identity, Unavailable
 from exporter.core.targets import LabelledNode, NodeSelector, targets
+from exporter.inputs.fetch import Place
 from exporter.inputs.kube import kinds, reviews
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.collection import Collection, SourceState
@@ -106,6 +107,10 @@ class Kube:
     async def review(self, token: str) -> Verdict:
         """Return what is known of a bearer token; raises `Unavailable` where nobody can say."""
         return await reviews.review(self._client, token, seconds=self._timing.review_seconds)
+
+    def proxy_fetch_at(self, place: Place) -> PodProxyFetch:
+        """Return a way to a place on the nodes through the API server's pod proxy."""
+        return PodProxyFetch(self._client, place.port, place.seconds, place.path, place.limit)
 
     def state_changed(self, state: SourceState) -> None:
         """Tell that a source went up or down."""
