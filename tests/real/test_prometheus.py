@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
@@ -27,19 +25,9 @@ from tests.e2e.world import (
     request,
     simulation,
 )
+from tests.parts import part
 
 pytestmark = pytest.mark.real
-
-PARTS = Path(__file__).parents[2] / ".cache" / "parts" / "usr" / "bin"
-
-
-def part(name: str) -> str:
-    """Return the path of a real part; it is missing only where CI is not set."""
-    found = shutil.which(name, path=f"{PARTS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip(f"{name} is not on this machine")
-    assert found is not None, f"{name} is missing, and CI needs it"
-    return found
 
 
 @contextlib.contextmanager
