@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
@@ -41,6 +42,7 @@ class Control:
                 web.post("/subnets", self._subnets),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
+                web.post("/grants", self._grants),
             ]
         )
         return app
@@ -131,6 +133,12 @@ class Control:
             "current": tokens.current,
         }
         return _json({"token": made[body.get("do", "current")](profile)})
+
+    async def _grants(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        rules = rules_of(body["manifests"], body["namespace"], body["account"])
+        self._simulation.tokens.grant(rules)
+        return _json({"rules": len(rules)})
 
     def _living_ec2(self) -> Ec2Server:
         if (ec2 := self._simulation.ec2) is None:
