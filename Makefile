@@ -54,8 +54,9 @@ parts: setup
 bench: setup ## print the figures of speed and memory as JSON
 	@$(BIN)/python -m bench $(BENCH)
 
-docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
+docs: setup ## write docs/METRICS.md, docs/SETTINGS.md and what the chart has of the settings
 	$(RUN) reference docs
+	$(BIN)/python scripts/chart.py
 
 lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/run.txt pyproject.toml
