@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +14,6 @@ from exporter import __version__
 from exporter.core.health import AWS_OPERATIONS
 from tests.e2e.test_subnets import survey_after
 from tests.e2e.world import (
-    Daemon,
     clean_environment,
     differences,
     eventually,
@@ -31,98 +24,19 @@ from tests.e2e.world import (
     request,
     simulation,
 )
-from tests.parts import laid_down, part
+from tests.image.built import (
+    APP,
+    DOCKERFILE,
+    MEGABYTE,
+    ROOT,
+    Image,
+    exporting,
+    first_process,
+    running,
+)
+from tests.parts import part
 
 pytestmark = pytest.mark.real
-
-ROOT = Path(__file__).parents[2]
-DOCKERFILE = ROOT / "Dockerfile"
-APP = "/opt/vpc-cni-exporter"
-MEGABYTE = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What was built: its configuration, its files, and how large it and its base are."""
-
-    config: Mapping[str, Any]
-    files: Path
-    size: int
-    base_size: int
-
-    def command(self, given: Path, *arguments: str) -> Sequence[str]:
-        """Return what runs a program of the image, given one folder at /mnt."""
-        script = str(Path(__file__).with_name("contained.sh"))
-        own_namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
-        return [*own_namespaces, "sh", script, str(self.files), str(given), *arguments]
-
-
-class Buildah:
-    """buildah with a store of its own, and nothing asked of a registry."""
-
-    def __init__(self, folder: Path) -> None:
-        store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
-        self._command = [part("buildah"), *store, "--storage-driver", "vfs"]
-
-    def __call__(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*self._command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    def size(self, image: str) -> int:
-        """Return how many bytes an image's layers have, unpacked."""
-        (found,) = json.loads(self("images", "--json", image))
-        number, unit = found["size"].split()
-        return int(float(number) * {"MB": MEGABYTE, "GB": 1000 * MEGABYTE}[unit])
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    folder = tmp_path_factory.mktemp("image")
-    base, buildah = laid_down("base.tar"), Buildah(folder)
-    if os.getuid() != 0:
-        pytest.skip("containers are run by root here")
-    scratch = buildah("from", "scratch")
-    buildah("add", "--quiet", scratch, base, "/")
-    buildah("commit", "--quiet", scratch, "localhost/base")
-    # The certificates of this machine, in case a proxy of its own stands before PyPI.
-    certificates = ("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro")
-    options = ("--isolation=chroot", "--pull-never", *certificates)
-    arguments = ("--build-arg", "BASE=localhost/base", "--build-arg", "REVISION=abc")
-    buildah("build", "--quiet", *options, *arguments, "--tag", "localhost/exporter", ".")
-    config = json.loads(buildah("inspect", "--type", "image", "localhost/exporter"))
-    container = buildah("from", "--pull-never", "localhost/exporter")
-    files = Path(buildah("mount", container))
-    sizes = buildah.size("localhost/exporter"), buildah.size("localhost/base")
-    yield Image(config["OCIv1"]["config"], files, *sizes)
-    shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def running(
-    image: Image, given: Path, command: Sequence[str], environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program of the image until left, its standard error going to `log` in the folder."""
-    with (given / "log").open("wb") as log:
-        process = subprocess.Popen(
-            image.command(given, *command),
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={"HOME": "/", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def first_process(process: subprocess.Popen[bytes]) -> int:
-    """Return the process that is the container's first."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0])
 
 
 def test_hadolint_is_content_with_the_dockerfile() -> None:
@@ -220,29 +134,13 @@ def test_the_entry_point_runs_the_demonstration_and_answers_metrics(
 def test_without_shell_rights_or_anything_to_write_to_every_figure_is_the_truth(
     image: Image, tmp_path: Path
 ) -> None:
-    given = tmp_path / "given"
-    given.mkdir(mode=0o755)
-    port = free_port()
-    with simulation(tmp_path, "--living", "--nodes", "12") as sim:
-        kubeconfig = given / "kubeconfig"
-        shutil.copyfile(tmp_path / "kubeconfig", kubeconfig)
-        kubeconfig.chmod(0o644)
-        settings = {
-            "EXPORTER_LISTEN_ADDRESS": f"127.0.0.1:{port}",
-            "EXPORTER_KUBECONFIG": "/mnt/kubeconfig",
-            "EXPORTER_INTERVAL": "0.3",
-            "EXPORTER_IPAMD_METRICS_PORT": str(sim.facts["ipamd_port"]),
-            "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
-            "EXPORTER_EC2_SUBNETS_INTERVAL": "0.3",
-            "EXPORTER_EC2_ENIS_INTERVAL": "0.3",
-            **sim.facts["aws_environment"],
-        }
-        with running(image, given, image.config["Entrypoint"], settings) as process:
-            exporter = Daemon(process, f"http://127.0.0.1:{port}", given / "log")
-            eventually(lambda: exporter.logged("listening") or None, "the exporter listens")
-            samples = survey_after(exporter, sim.truth()["advanced_at"])
-            assert differences(expected(sim.truth()), published(samples)) == []
-            assert samples[key("vpc_cni_exporter_source_up", source="ec2_enis")] == 1
-            # The first process of a container has no handlers but its own.
-            os.kill(first_process(process), signal.SIGTERM)
-            assert process.wait(10) == 0
+    with (
+        simulation(tmp_path, "--living", "--nodes", "12") as sim,
+        exporting(image, tmp_path, sim, sim.facts["aws_environment"]) as exporter,
+    ):
+        samples = survey_after(exporter, sim.truth()["advanced_at"])
+        assert differences(expected(sim.truth()), published(samples)) == []
+        assert samples[key("vpc_cni_exporter_source_up", source="ec2_enis")] == 1
+        # The first process of a container has no handlers but its own.
+        os.kill(first_process(exporter.process), signal.SIGTERM)
+        assert exporter.process.wait(10) == 0
