@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,18 @@ pytestmark = pytest.mark.real
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str) -> Iterator[str]:
     """Run Prometheus with one target, scraped every second; give its URL."""
-    port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [target]}]}],
     }
+    with prometheus_with(folder, config) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def prometheus_with(folder: Path, config: Mapping[str, object]) -> Iterator[str]:
+    """Run Prometheus with a configuration; give its URL."""
+    port = free_port()
     (folder / "prometheus.yml").write_text(json.dumps(config))
     command = [
         part("prometheus"),
