@@ -51,7 +51,9 @@ def renamed(manifest: Manifest, prefix: str) -> Manifest:
 def test_every_manifest_is_valid_from_kubernetes_1_29_to_the_newest(
     rendered: Mapping[str, list[Manifest]],
 ) -> None:
-    manifests = [renamed(it, name) for name, found in rendered.items() for it in found]
+    # Most files of values make some of the objects as others do.
+    different = {json.dumps(it): (it, name) for name, found in rendered.items() for it in found}
+    manifests = [renamed(it, name) for it, name in different.values()]
     said = judged(manifests)
     assert (said["problems"], said["judged"]) == ({}, len(manifests))
     assert said["versions"][0] == "1.29"
