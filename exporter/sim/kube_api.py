@@ -175,7 +175,8 @@ class KubeApi:
         namespace = request.match_info.get("namespace")
         watching = request.query.get("watch", "").lower() in {"1", "true"}
         verb = "watch" if watching else "list"
-        self._allow(request, Ask(verb, resource.plural, resource.group, namespace))
+        name = selectors.name(request.query.get("fieldSelector", ""))
+        self._allow(request, Ask(verb, resource.plural, resource.group, namespace, name))
         if resource.plural == "pods":
             self.parts.ledger.listed()
         if watching:
@@ -185,7 +186,7 @@ class KubeApi:
     async def _single(self, request: web.Request) -> web.Response:
         resource, name = RESOURCES[request.match_info["plural"]], request.match_info["name"]
         namespace = request.match_info.get("namespace")
-        self._allow(request, Ask("get", resource.plural, resource.group, namespace))
+        self._allow(request, Ask("get", resource.plural, resource.group, namespace, name))
         self.parts.traffic.gets[resource.plural] += 1
         stored = self.parts.store.find(resource.plural, (namespace or "", name))
         if stored is None:
