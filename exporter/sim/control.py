@@ -36,6 +36,7 @@ class Control:
                 web.post("/books/forget", self._forget),
                 web.post("/step", self._step),
                 web.post("/faults", self._faults),
+                web.post("/introspection", self._introspection),
                 web.post("/events", self._events),
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
@@ -94,6 +95,11 @@ class Control:
             return _json({"nodes": await self._simulation.spread_faults(float(body["share"]))})
         names = self._names(body)
         return _json({"nodes": await self._simulation.set_fault(names, body.get("fault"))})
+
+    async def _introspection(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        names = self._names(body)
+        return _json({"nodes": await self._simulation.set_reach(names, body["state"])})
 
     async def _events(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -202,6 +208,7 @@ def _shown(node: Node) -> dict[str, object]:
         "nodegroup": machine.group,
         "instance_type": machine.instance_type,
         "fault": node.fault,
+        "introspection": node.reach,
         "pods": [
             {
                 "name": pod.name,

@@ -9,7 +9,7 @@ import struct
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -24,11 +24,15 @@ _CHUNKED_FROM = 16_384
 
 
 class Ec2Api:
-    """The requests to one EC2: served, troubled and counted by action and outcome."""
+    """The requests to one EC2: served, troubled and counted by action and outcome.
+
+    `heard` is told of every answer without trouble: action, what was asked, and the body.
+    """
 
     def __init__(self, ec2: Ec2, *, clock: Callable[[], float] = time.time) -> None:
         self.ec2 = ec2
         self.first_told: float | None = None
+        self.heard: Callable[[str, Mapping[str, str], bytes], None] = lambda *_: None
         self.troubles = Troubles()
         self.requests: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._clock = clock
@@ -58,6 +62,8 @@ class Ec2Api:
         self.requests[action][plan.trouble if plan is not None else "ok"] += 1
         if plan is None and action == "DescribeSubnets" and self.first_told is None:
             self.first_told = self._clock()
+        if plan is None:
+            self.heard(action, fields, body)
         return await _troubled(request, number, body, plan=plan)
 
     def _found(self, fields: dict[str, str], number: str, *, plan: Plan | None) -> bytes:
