@@ -33,8 +33,6 @@ DIRECT: Mapping[str, Any] = {}
 OWN_PODS = {"rbac": {"hostNetworkPods": False}}
 PROXY = {"config": {"scrape_via": "apiserver"}}
 TOKENS = {"config": {"token_auth": True}}
-# Without its schema, the chart takes settings that only a newer exporter has.
-ANY = ("--skip-schema-validation",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +106,14 @@ def settings(values: Mapping[str, Any]) -> dict[str, str]:
 
 def test_the_table_tells_of_every_right_that_is_granted_and_of_no_other() -> None:
     rendered = [
-        right
-        for values in (DIRECT, OWN_PODS, PROXY, TOKENS)
-        for right in granted(render(values, *ANY))
+        right for values in (DIRECT, OWN_PODS, PROXY, TOKENS) for right in granted(render(values))
     ]
     by_table = {Right(it.verbs, it.resource, it.names, it.cluster) for it in told()}
     assert set(rendered) == by_table
 
 
 def test_reviews_are_asked_for_only_where_tokens_are_let_in() -> None:
-    roles = [it for it in render(TOKENS, *ANY) if it["kind"] == "ClusterRole"]
+    roles = [it for it in render(TOKENS) if it["kind"] == "ClusterRole"]
     more = [rule for role in roles for rule in role["rules"]]
     plain = of_kind(render(DIRECT), "ClusterRole")["rules"]
     assert [it for it in more if it not in plain] == [
