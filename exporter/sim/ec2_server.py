@@ -10,10 +10,10 @@ from exporter.sim import books, subnet_books
 from exporter.sim.cluster import Cluster
 from exporter.sim.ec2_actions import Ec2
 from exporter.sim.ec2_api import Ec2Api
-from exporter.sim.ec2_troubles import ANY, Plan, Trouble
 from exporter.sim.ec2_uses import Insight, Use
 from exporter.sim.listener import Listener
 from exporter.sim.living.host import LivingIpamd
+from exporter.sim.troubles import ANY, Plan, Trouble
 from exporter.sim.vpc import Subnet, Vpc
 
 # A client needs some to sign with; nobody checks them.
