@@ -159,7 +159,8 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
-    `eniconfig_subnets` are those that ENIConfigs name for pods.
+    `eniconfig_subnets` are those that ENIConfigs name for pods. `settings` are the variables that
+    the DaemonSet gives aws-node.
     """
 
     targets: tuple[Target, ...]
@@ -167,6 +168,7 @@ class Discovery:
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
     eniconfig_subnets: frozenset[str] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,14 @@ class InstanceType:
     def prefixes(self) -> bool:
         """Whether it can have delegated prefixes: Nitro and bare metal alone."""
         return self.bare_metal or self.hypervisor == "nitro"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """What EKS was given for the cluster's control plane; empty where EKS does not tell."""
+
+    vpc_id: str = ""
+    subnets: frozenset[str] = frozenset()
 
 
 class Discoverer(Protocol):
