@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from exporter.sim import setting_books
 from exporter.sim.cluster import Cluster
 from exporter.sim.facts import Gauges, Series, series
 from exporter.sim.faults import REASONS, Fault
@@ -61,7 +62,8 @@ def samples(cluster: Cluster, ledger: Ledger, homes: Mapping[str, str] | None = 
     """Return all samples of the truth, by metric name; `homes` are the instances' subnets."""
     judged = entries(cluster)
     found: Samples = defaultdict(list)
-    for source, value in _everything(judged, ledger, homes or {}):
+    told = (*_everything(judged, ledger, homes or {}), *setting_books.rows(cluster.plan.env))
+    for source, value in told:
         name, labels = source
         found[name].append((dict(labels), value))
     return dict(found)

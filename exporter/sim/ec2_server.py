@@ -3,7 +3,7 @@
 It is what a simulation holds of EC2; the parts are told in `ec2_api` and `subnet_books`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 
 from exporter.sim import books, subnet_books
@@ -14,7 +14,7 @@ from exporter.sim.ec2_uses import Insight, Use
 from exporter.sim.listener import Listener
 from exporter.sim.living.host import LivingIpamd
 from exporter.sim.troubles import ANY, Plan, Trouble
-from exporter.sim.vpc import Subnet, Vpc
+from exporter.sim.vpc import NewEni, Subnet, Vpc
 
 # A client needs some to sign with; nobody checks them.
 _KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
@@ -32,6 +32,8 @@ class Ec2Server:
         self._vpc = vpc
         self._ec2 = Ec2(vpc, count_reserved=count_reserved)
         self.api = Ec2Api(self._ec2, clock=cluster.clock)
+        self._crowds: dict[str, list[str]] = {}
+        self.eks_subnets: Callable[[], frozenset[str]] = frozenset
         self._listener = Listener(self.api.application(), port=port)
 
     @property
@@ -98,6 +100,14 @@ class Ec2Server:
         new = Subnet(self._vpc.new_id("subnet"), network, first.zone, first.zone_id)
         return self._vpc.add_subnet(new).id
 
+    def crowd(self, subnet: str, enis: int) -> None:
+        """Have so many bystanders' ENIs in a subnet, of one address each."""
+        there = self._crowds.setdefault(subnet, [])
+        while len(there) > enis:
+            self._vpc.delete(there.pop())
+        while len(there) < enis:
+            there.append(self._vpc.create(NewEni(subnet=subnet, use="other")).id)
+
     def state(self) -> dict[str, object]:
         """Return what is wrong, and how reserved addresses are counted."""
         troubles = self.api.troubles.current()
@@ -146,6 +156,7 @@ class Ec2Server:
             since=since,
             nodes=nodes,
             eni_config_subnets=frozenset(cluster.eni_configs.values()),
+            eks_subnets=self.eks_subnets(),
             manages_untagged=env.get("MANAGE_UNTAGGED_ENI") != "false",
             manages_all_cards=env.get("ENABLE_MULTI_NIC") == "true",
         )

@@ -78,6 +78,7 @@ class Insight:
     since: float
     nodes: Mapping[str, Mapping[int, Use] | None]
     eni_config_subnets: frozenset[str] = frozenset()
+    eks_subnets: frozenset[str] = frozenset()
     manages_untagged: bool = True
     manages_all_cards: bool = False
 
@@ -135,7 +136,7 @@ class Page:
             yield "node"
         if self.subnet.id in self.insight.eni_config_subnets or PODS & self.counts.keys():
             yield "pod"
-        if self.counts[Use.EKS_CONTROL_PLANE]:
+        if self.counts[Use.EKS_CONTROL_PLANE] or self.subnet.id in self.insight.eks_subnets:
             yield "control_plane"
         if tag == "0":
             yield "excluded"

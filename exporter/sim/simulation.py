@@ -17,6 +17,7 @@ from exporter.sim import books, events, kubeconfig
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import IDLE_SECONDS, Servers
 from exporter.sim.ec2_server import Ec2Server
+from exporter.sim.eks_server import EksServer
 from exporter.sim.faults import Fault
 from exporter.sim.fleet import Fleet, Story
 from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
@@ -59,6 +60,7 @@ class Options:
     profile: str = "full"
     speed: float = 30.0
     ec2_port: int = 0
+    eks_port: int = 0
     count_reserved: bool = False
 
 
@@ -94,6 +96,7 @@ class Simulation:
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
         self.ec2: Ec2Server | None = None
+        self.eks: EksServer | None = None
         self.steps = 0
         self.advanced_at = 0.0
 
@@ -149,7 +152,7 @@ class Simulation:
         await self.servers.start(list(self.cluster.nodes.values()), port=self.options.pods_port)
         self.proxy.start()
         await self._api_listener.start()
-        await self._start_ec2()
+        await self._start_aws()
         self._write_kubeconfig()
         return self
 
@@ -162,8 +165,9 @@ class Simulation:
         """Close every socket and take the kubeconfig away."""
         self.cluster.store.end_watches(failed=False)
         await self.proxy.stop()
-        if self.ec2 is not None:
-            await self.ec2.stop()
+        for service in (self.ec2, self.eks):
+            if service is not None:
+                await service.stop()
         await self._api_listener.stop()
         await self.servers.stop()
         if self.options.kubeconfig is not None:
@@ -182,11 +186,12 @@ class Simulation:
     def truth(self) -> dict[str, Any]:
         """Return what an ideal reader of what was really served would publish now."""
         subnets, homes = (self.ec2.truth(), self.ec2.homes()) if self.ec2 is not None else ({}, {})
+        eks = self.eks.truth(subnets_told=bool(subnets)) if self.eks is not None else {}
         return {
             "step": self.steps,
             "advanced_at": self.advanced_at,
             "now": self.clock(),
-            "samples": {**books.samples(self.cluster, self.ledger, homes), **subnets},
+            "samples": {**books.samples(self.cluster, self.ledger, homes), **subnets, **eks},
             "ambiguous": books.ambiguous(self.cluster),
         }
 
@@ -255,13 +260,16 @@ class Simulation:
         """Return the nodes of these names; an unknown one is an error."""
         return [self.cluster.nodes[name] for name in names]
 
-    async def _start_ec2(self) -> None:
+    async def _start_aws(self) -> None:
         if (vpc := self.vpc) is not None:
             options = self.options
             self.ec2 = Ec2Server(
                 self.cluster, vpc, port=options.ec2_port, count_reserved=options.count_reserved
             )
+            self.eks = EksServer(self.cluster, vpc, port=options.eks_port)
+            self.ec2.eks_subnets = lambda: self.eks.told_subnets if self.eks else frozenset()
             await self.ec2.start()
+            await self.eks.start()
 
     def _api_moment(self, moment: str) -> None:
         store = self.cluster.store
