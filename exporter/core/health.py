@@ -20,6 +20,7 @@ class Source(StrEnum):
     ENICONFIGS = "eniconfigs"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
+    EKS = "eks"
 
 
 # Always on; the others join when they are switched on.
@@ -38,6 +39,9 @@ AWS_OPERATIONS = (
     ("ec2", "DescribeNetworkInterfaces"),
     ("ec2", "DescribeSubnets"),
     ("ec2", "GetSubnetCidrReservations"),
+    ("eks", "DescribeAddon"),
+    ("eks", "DescribeAddonVersions"),
+    ("eks", "DescribeCluster"),
 )
 AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")
 

@@ -29,6 +29,7 @@ def test_the_sources_are_a_closed_list() -> None:
         "eniconfigs",
         "ec2_subnets",
         "ec2_enis",
+        "eks",
     ]
 
 
