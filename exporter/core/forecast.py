@@ -1,4 +1,4 @@
-"""When a subnet has no address left, if its free ones go on falling as evenly as they did (ADR 12).
+"""When a subnet has no address left, if its free ones go on falling as evenly as they did (ADR 14).
 
 Readings are kept as medians of short bins, without a gap. Whenever a bin ends, lines are drawn
 through the latest hour and longer spans; each new reading is held against them.
