@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
     add("--ec2-port", type=int, default=0, help="port of a living cluster's EC2")
+    add("--eks-port", type=int, default=0, help="port of a living cluster's EKS")
     add("--count-reserved", action="store_true", help="EC2 counts reserved addresses as available")
     add("--control-port", type=int, default=0, help="port of the control interface")
     add("--introspection-port", type=int, default=0, help="port of ipamd's introspection")
@@ -104,6 +105,7 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         bookmarks=arguments.bookmarks,
         speed=arguments.speed,
         ec2_port=arguments.ec2_port,
+        eks_port=arguments.eks_port,
         count_reserved=arguments.count_reserved,
         introspection=arguments.introspection,
         introspection_port=arguments.introspection_port,
@@ -118,8 +120,9 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
 
 def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
     path = simulation.options.kubeconfig
-    ec2 = simulation.ec2
-    found: dict[str, object] = {} if ec2 is None else {"aws_environment": ec2.environment()}
+    services = [it for it in (simulation.ec2, simulation.eks) if it is not None]
+    aws = {name: text for service in services for name, text in service.environment().items()}
+    found: dict[str, object] = {"aws_environment": aws} if aws else {}
     return {
         "api": simulation.api_url,
         "control": control.url,

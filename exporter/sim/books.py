@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from exporter.sim import blocked_books, node_figures
+from exporter.sim import blocked_books, node_figures, setting_books
 from exporter.sim.blocked_books import Stuck
 from exporter.sim.cluster import Cluster
 from exporter.sim.ec2_told import NOTHING, Ec2Told
@@ -122,6 +122,7 @@ class Books:
         for entry in self.entries:
             yield from self._node(entry)
         yield from self.ledger.gains().items()
+        yield from setting_books.rows(self.cluster.plan.env)
 
     def _scope(
         self, scope: str, labels: Mapping[str, str], *, judged: list[Entry]

@@ -3,7 +3,7 @@
 It is what a simulation holds of EC2; the parts are told in `ec2_api` and `subnet_books`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -13,7 +13,6 @@ from exporter.sim.ec2_actions import Ec2
 from exporter.sim.ec2_api import Ec2Api
 from exporter.sim.ec2_surveys import Surveys
 from exporter.sim.ec2_told import Ec2Told
-from exporter.sim.ec2_troubles import ANY, Plan, Trouble
 from exporter.sim.ec2_types import TYPES
 from exporter.sim.ec2_uses import Insight, Page, Use
 from exporter.sim.flags import is_on
@@ -21,7 +20,8 @@ from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
 from exporter.sim.living.host import LivingIpamd
 from exporter.sim.nodes import Kind
-from exporter.sim.vpc import Subnet, Vpc
+from exporter.sim.troubles import ANY, Plan, Trouble
+from exporter.sim.vpc import NewEni, Subnet, Vpc
 
 # A client needs some to sign with; nobody checks them.
 _KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
@@ -49,6 +49,8 @@ class Ec2Server:
         self._ec2 = Ec2(vpc, count_reserved=count_reserved)
         self.api = Ec2Api(self._ec2, clock=cluster.clock)
         self.api.heard = self._heard
+        self._crowds: dict[str, list[str]] = {}
+        self.eks_subnets: Callable[[], frozenset[str]] = frozenset
         self._listener = Listener(self.api.application(), port=port)
 
     @property
@@ -115,6 +117,14 @@ class Ec2Server:
         new = Subnet(self._vpc.new_id("subnet"), network, first.zone, first.zone_id)
         return self._vpc.add_subnet(new).id
 
+    def crowd(self, subnet: str, enis: int) -> None:
+        """Have so many bystanders' ENIs in a subnet, of one address each."""
+        there = self._crowds.setdefault(subnet, [])
+        while len(there) > enis:
+            self._vpc.delete(there.pop())
+        while len(there) < enis:
+            there.append(self._vpc.create(NewEni(subnet=subnet, use="other")).id)
+
     def state(self) -> dict[str, object]:
         """Return what is wrong, and how reserved addresses are counted."""
         troubles = self.api.troubles.current()
@@ -172,6 +182,7 @@ class Ec2Server:
             since=since,
             nodes={node.instance_id: None for node in every},
             eni_config_subnets=frozenset(cluster.eni_configs.values()),
+            eks_subnets=self.eks_subnets(),
             strict=frozenset(
                 instance
                 for instance, env in envs.items()

@@ -80,6 +80,7 @@ class Insight:
     since: float
     nodes: Mapping[str, Mapping[int, Use] | None]
     eni_config_subnets: frozenset[str] = frozenset()
+    eks_subnets: frozenset[str] = frozenset()
     strict: frozenset[str] = frozenset()
     all_cards: frozenset[str] = frozenset()
     set_up: frozenset[str] = frozenset()
@@ -161,7 +162,7 @@ class Page:
             yield "node"
         if self.subnet.id in self.insight.eni_config_subnets or PODS & self.counts.keys():
             yield "pod"
-        if self.counts[Use.EKS_CONTROL_PLANE]:
+        if self.counts[Use.EKS_CONTROL_PLANE] or self.subnet.id in self.insight.eks_subnets:
             yield "control_plane"
         if tag == "0":
             yield "excluded"

@@ -41,6 +41,7 @@ class Options:
     profile: str = "full"
     speed: float = 30.0
     ec2_port: int = 0
+    eks_port: int = 0
     count_reserved: bool = False
     introspection: str = "none"
     introspection_port: int = 0

@@ -17,6 +17,7 @@ from exporter.sim.callers import Callers
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import Servers
 from exporter.sim.ec2_server import Ec2Server
+from exporter.sim.eks_server import EksServer
 from exporter.sim.faults import Fault
 from exporter.sim.fleet import Fleet, Story
 from exporter.sim.introspection_faults import Reach
@@ -88,6 +89,7 @@ class Simulation:
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
         self.ec2: Ec2Server | None = None
+        self.eks: EksServer | None = None
         self.steps = 0
         self.advanced_at = 0.0
 
@@ -149,7 +151,7 @@ class Simulation:
         await self.desks.start(nodes, port=self.options.introspection_port)
         self.proxy.start()
         await self._api_listener.start()
-        await self._start_ec2()
+        await self._start_aws()
         self._write_kubeconfig()
         return self
 
@@ -162,8 +164,9 @@ class Simulation:
         """Close every socket and take the kubeconfig away."""
         self.cluster.store.end_watches(failed=False)
         await self.proxy.stop()
-        if self.ec2 is not None:
-            await self.ec2.stop()
+        for service in (self.ec2, self.eks):
+            if service is not None:
+                await service.stop()
         await self._api_listener.stop()
         await self.desks.stop()
         await self.servers.stop()
@@ -184,11 +187,13 @@ class Simulation:
         """Return what an ideal reader of what was really served would publish now."""
         wavering = [n.name for n in self.cluster.expected if self.ledger.wavers(n.uid)]
         told = books.samples(self.cluster, self.ledger) if self.ec2 is None else self.ec2.truth()
+        subnets_told = any(name.startswith("vpc_cni_subnet_") for name in told)
+        eks = self.eks.truth(subnets_told=subnets_told) if self.eks is not None else {}
         return {
             "step": self.steps,
             "advanced_at": self.advanced_at,
             "now": self.clock(),
-            "samples": told,
+            "samples": {**told, **eks},
             "ambiguous": books.ambiguous(self.cluster, self.ledger),
             "wavering": wavering,
         }
@@ -274,7 +279,7 @@ class Simulation:
         """Return the nodes of these names; an unknown one is an error."""
         return [self.cluster.nodes[name] for name in names]
 
-    async def _start_ec2(self) -> None:
+    async def _start_aws(self) -> None:
         if (vpc := self.vpc) is not None:
             options = self.options
             self.ec2 = Ec2Server(
@@ -284,7 +289,10 @@ class Simulation:
                 port=options.ec2_port,
                 count_reserved=options.count_reserved,
             )
+            self.eks = EksServer(self.cluster, vpc, port=options.eks_port)
+            self.ec2.eks_subnets = lambda: self.eks.told_subnets if self.eks else frozenset()
             await self.ec2.start()
+            await self.eks.start()
 
     def _api_moment(self, moment: str) -> None:
         store = self.cluster.store
