@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.core import cni_settings
 from exporter.core.blocked import blocked
-from exporter.core.counters import Ledger, advance
+from exporter.core.counters import Ledger, Timings, advance
 from exporter.core.drift import Drifts, against_page
 from exporter.core.model import Identity, Outcome, Snapshot
 from exporter.core.usage import Disagreement, NodeUsage, Usage, grouped, node_usage, pod_enis, total
@@ -38,6 +38,7 @@ class Report:
     """Everything that is published of one snapshot.
 
     `zones` and `nodegroups` are empty where nodes may not be listed: nobody then knows them.
+    `timings` are the calls of AWS that the snapshot told of first, None without one.
     """
 
     time: float
@@ -46,6 +47,7 @@ class Report:
     zones: tuple[Usage, ...]
     nodegroups: tuple[Usage, ...]
     nodes: tuple[NodeUsage, ...]
+    timings: Timings | None = None
 
     @property
     def problems(self) -> tuple[NodeUsage, ...]:
@@ -80,6 +82,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         zones=grouped(known, lambda usage: usage.zone),
         nodegroups=grouped(known, lambda usage: usage.nodegroup),
         nodes=nodes,
+        timings=ledger.timings,
     )
     return Memory(ledger, drifts), report
 

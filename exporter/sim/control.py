@@ -44,6 +44,9 @@ class Control:
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
                 web.post("/eks", self._eks),
+                web.get("/cloudwatch", self._taken),
+                web.post("/cloudwatch", self._cloudwatch),
+                web.post("/minute", self._minute),
                 web.post("/subnets", self._subnets),
                 web.post("/subnets/crowd", self._crowd),
                 web.post("/eniconfigs", self._eni_configs),
@@ -134,6 +137,17 @@ class Control:
             plan = {name: body[name] for name in _PLAN if name in body}
             await eks.set_trouble(body["trouble"], **plan)
         return _json(eks.state())
+
+    async def _taken(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.cloudwatch.state())
+
+    async def _cloudwatch(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        await self._simulation.cloudwatch.set_trouble(body.pop("trouble"), **body)
+        return _json({})
+
+    async def _minute(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.minute())
 
     async def _subnets(self, request: web.Request) -> web.Response:
         body = await _body(request)
