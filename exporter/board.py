@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from exporter import __version__
+from exporter.core.eks import EksReport
 from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
@@ -71,16 +72,20 @@ class Board:
     max_age: float
     monotonic: Callable[[], float] = time.monotonic
     subnets_max_age: float = 0.0
+    eks_max_age: float = 0.0
     health: Health = field(default_factory=lambda: Health(__version__))
     nodes: Shelf[Report] = field(init=False)
     subnets: Shelf[tuple[SubnetUsage, ...]] = field(init=False)
+    eks: Shelf[EksReport] = field(init=False)
     _told: dict[Source, str] = field(default_factory=dict)
+    _refused: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Put up the shelves."""
         self.nodes = Shelf(self.selection.tables(), self.max_age, self.monotonic)
         tables = self.selection.subnet_tables()
         self.subnets = Shelf(tables, self.subnets_max_age, self.monotonic)
+        self.eks = Shelf(self.selection.eks_tables(), self.eks_max_age, self.monotonic)
 
     @property
     def report(self) -> Report | None:
@@ -94,7 +99,8 @@ class Board:
 
     async def block(self, form: Format) -> Block:
         """Return all fresh reports in one format."""
-        parts = await self.nodes.block(form), await self.subnets.block(form)
+        shelves = self.nodes, self.subnets, self.eks
+        parts = [await shelf.block(form) for shelf in shelves]
         blocks = [block for block in parts if block is not None]
         return blocks[0] if len(blocks) == 1 else joined(blocks)
 
@@ -126,9 +132,11 @@ class Board:
             log.info("source is up again", extra={"source": source.value})
 
     def note_aws(self, source: Source, state: SourceHealth, requests: Requests) -> None:
-        """Take news of a source in AWS, and how many requests there were to it so far."""
-        known = {**self.health.aws_requests, **requests}
-        self.health = replace(self.health, aws_requests=known)
+        """Take news of a source in AWS, and how many requests there were of its service so far."""
+        if state.up:
+            self._tell_refusals(requests)
+        told = {**self.health.aws_requests, **requests}
+        self.health = replace(self.health, aws_requests=told)
         self.note(source, state)
 
     def note_cloudwatch(
@@ -137,3 +145,16 @@ class Board:
         """Take news of CloudWatch, and what became of how many points so far."""
         self.health = replace(self.health, points=points)
         self.note_aws(Source.CLOUDWATCH, state, requests)
+
+    def _tell_refusals(self, requests: Requests) -> None:
+        """Say once which operations are refused though their source does without them."""
+        before = self.health.aws_requests
+        grown = {key for key, count in requests.items() if count > before.get(key, 0)}
+        for service, operation, outcome in sorted(grown):
+            call = (service, operation)
+            if outcome == "refused" and call not in self._refused:
+                self._refused.add(call)
+                log.warning("AWS refuses %s", operation, extra={"service": service})
+            elif outcome == "ok" and (*call, "refused") not in grown and call in self._refused:
+                self._refused.remove(call)
+                log.info("AWS allows %s again", operation, extra={"service": service})

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from exporter.app import selection
 from exporter.core.catalog import (
+    ALL_SUBNETS_TABLE,
     CLOUDWATCH_SUBNETS,
+    EKS_TABLES,
     EXPORTER_METRICS,
     LEGACY_TABLE,
     METRICS,
@@ -19,6 +22,7 @@ from exporter.core.catalog import (
 )
 from exporter.core.points import unusable
 from exporter.outputs.cloudwatch import CLUSTER_DIMENSION, MAX_METRICS, SUBNET_DIMENSION
+from exporter.outputs.guard import load_rules
 from exporter.settings import FIELDS, Loaded, Settings
 
 # Two for the pods and the nodes of each of three zones.
@@ -29,7 +33,12 @@ _PRICES = "https://aws.amazon.com/cloudwatch/pricing/"
 _OWN = frozenset(it.name for it in EXPORTER_METRICS)
 _LEGACY = frozenset(it.name for it in LEGACY_TABLE.metrics)
 _NODES = frozenset(it.name for it in NODE_TABLE.metrics)
-_SUBNETS = frozenset(it.name for it in SUBNET_TABLE.metrics)
+# The sources beside ipamd that a metric needs.
+_NEEDS = {
+    **{it.name: ("ec2",) for it in SUBNET_TABLE.metrics},
+    **{it.name: ("ec2", "eks") for it in ALL_SUBNETS_TABLE.metrics},
+    **{it.name: ("eks",) for table in EKS_TABLES for it in table.metrics},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,9 @@ def _why_not(name: str, settings: Settings) -> str:
         return "legacy_metrics is off"
     if name in _NODES and settings.node_metrics == "none":
         return "node_metrics is none"
-    if name in _SUBNETS and "ec2" not in settings.sources:
-        return "sources have no ec2"
+    missing = [it for it in _NEEDS.get(name, ()) if it not in settings.sources]
+    if missing:
+        return f"sources have no {missing[0]}"
     if selection(settings).wants(name):
         return ""
     denied = [it for it in settings.metrics_deny if fnmatchcase(name, it)]
@@ -94,6 +104,12 @@ def remarks(settings: Settings) -> tuple[str, ...]:
         return idle
     trouble = unusable(settings.cluster_name)
     return (*idle, f"CloudWatch will wait for ever: {trouble}") if trouble else idle
+
+
+def read_files(settings: Settings) -> None:
+    """Read the file of secrets that settings name; `WebConfigError` where it is no use."""
+    if settings.web_config:
+        load_rules(Path(settings.web_config), health_apart=bool(settings.health_address))
 
 
 def report(loaded: Loaded, subnets: int | None = None) -> str:

@@ -17,6 +17,7 @@ import uvloop
 
 from exporter import __version__, app, checking, demo, logs, reference
 from exporter.core.model import Unavailable
+from exporter.outputs.guard import WebConfigError
 from exporter.settings import FIELDS, Loaded, SettingsError, flag, load, variable
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _check(flags: Mapping[str, str], subnets: int | None) -> None:
     try:
         loaded = load(flags)
-    except SettingsError as error:
+        checking.read_files(loaded.settings)
+    except (SettingsError, WebConfigError) as error:
         _refuse(error.problems)
     print(checking.report(loaded, subnets), end="")
 
@@ -111,6 +113,8 @@ def _run(flags: Mapping[str, str]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(loaded))
+    except WebConfigError as error:
+        _refuse(error.problems)
     except (OSError, Unavailable) as error:
         log.critical("cannot run: %s", error)
         sys.exit(1)

@@ -6,18 +6,32 @@ Flag over environment over file over default. Everything that is wrong is told a
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+
+from exporter.setting_types import (
+    SOURCES,
+    Address,
+    AddressOrNone,
+    Boolean,
+    Count,
+    History,
+    Interval,
+    Introspection,
+    Names,
+    Namespace,
+    Port,
+    Seconds,
+    Sources,
+)
 
 PREFIX = "EXPORTER_"
 CONFIG_VARIABLE = "EXPORTER_CONFIG"
-SOURCES = ("ipamd", "ec2")
 
 # What cni-metrics-helper reads (reference 6.1): its name, ours, and how its values translate.
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error"}
@@ -44,66 +58,6 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-def _boolean(value: object) -> object:
-    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if isinstance(value, str):
-        if value.lower() not in words:
-            raise ValueError("must be one of yes, no, true, false, 1, 0")
-        return words[value.lower()]
-    return value
-
-
-def _number(value: object) -> object:
-    """YAML's yes and no are no numbers, whatever Python makes of them."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-def _list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _address(value: object) -> object:
-    host, colon, port = str(value).rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError("an IPv6 host stands in brackets, such as [::1]:61681")
-    return value
-
-
-def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in SOURCES]
-    if unknown:
-        raise ValueError(f"has no source {', '.join(unknown)}; there are {', '.join(SOURCES)}")
-    return names
-
-
-def _namespace(name: str) -> str:
-    """PutMetricData, API reference."""
-    if not re.fullmatch(r"[\w./#-][\w./#: -]{0,254}", name, re.ASCII) or name.startswith("AWS/"):
-        raise ValueError(
-            "must be up to 255 letters, digits, blanks and . - _ / # : and begin neither with a "
-            "colon nor with AWS/"
-        )
-    return name
-
-
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Sources = Annotated[Names, AfterValidator(_sources)]
-Address = Annotated[str, BeforeValidator(_address)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
-Port = Annotated[Count, Field(le=65535)]
-Namespace = Annotated[str, AfterValidator(_namespace)]
-
-
 class Settings(BaseModel):
     """Every setting: default, type and what it does."""
 
@@ -114,10 +68,26 @@ class Settings(BaseModel):
         description="Where /metrics, /healthz, /readyz and the page are served, as HOST:PORT; "
         "without a host on all addresses.",
     )
+    health_address: AddressOrNone = Field(
+        "",
+        description="Where /healthz and /readyz are served for probes, plain, whatever guards the "
+        "first address; where that is guarded, there only. Empty: on the first, and without "
+        "credentials.",
+    )
+    web_config: str = Field(
+        "",
+        description="A web-config file of the exporter-toolkit: TLS, client certificates, basic "
+        "authentication and headers of /metrics and the page; followed when it changes.",
+    )
+    token_auth: Boolean = Field(
+        False,
+        description="Let in bearer tokens whose owner may get /metrics, by TokenReview and "
+        "SubjectAccessReview (needs create on both), and nobody without a token or a password.",
+    )
     cluster_name: str = Field(
         "",
         description="The cluster's name in what is published. Empty: CLUSTER_NAME of the aws-node "
-        "pods.",
+        "pods, else the cluster that the tags on the nodes' ENIs name.",
     )
     region: str = Field(
         "",
@@ -134,8 +104,8 @@ class Settings(BaseModel):
     )
     sources: Sources = Field(
         SOURCES,
-        description="What is read: ipamd on the nodes, and EC2's subnets and ENIs (ec2). ipamd "
-        "is always read.",
+        description="What is read: ipamd on the nodes, EC2's subnets and ENIs (ec2), and the "
+        "cluster and its add-ons (eks). ipamd is always read.",
     )
     interval: Seconds = Field(30.0, description="Seconds between two readings of the nodes.")
     scrape_timeout: Seconds = Field(
@@ -151,6 +121,22 @@ class Settings(BaseModel):
         "cni-metrics-helper's variables set, apiserver.",
     )
     ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
+    introspection: Introspection = Field(
+        "auto",
+        description="Whether ipamd's introspection is asked beside its metrics: `auto`, wherever "
+        "it answers; a node that does not is asked again after ten minutes. ipamd answers on its "
+        "own host only, unless its INTROSPECTION_BIND_ADDRESS is set.",
+    )
+    ipamd_introspection_port: Port = Field(
+        61679,
+        description="The port of ipamd's introspection, where INTROSPECTION_BIND_ADDRESS of the "
+        "aws-node pod names no other.",
+    )
+    introspection_interval: Interval = Field(
+        30.0,
+        description="Seconds between two requests to the introspection of a node at least; ipamd "
+        "logs each.",
+    )
     allow_loopback_targets: Boolean = Field(
         False, description="Read pods on loopback addresses, for demonstrations and tests."
     )
@@ -159,6 +145,14 @@ class Settings(BaseModel):
     )
     ec2_enis_interval: Seconds = Field(
         180.0, description="Seconds between two readings of all ENIs of the VPC."
+    )
+    eks_interval: Seconds = Field(
+        900.0, description="Seconds between two readings of the cluster and its add-ons from EKS."
+    )
+    forecast_min_history: History = Field(
+        3600.0,
+        description="Seconds that a subnet's free addresses must have fallen evenly before it is "
+        "told when they run out; six hours at most, which is how much history is kept.",
     )
     cloudwatch: Boolean = Field(
         False,

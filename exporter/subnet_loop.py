@@ -1,19 +1,34 @@
 """The accounts of the subnets and their cadence: ENIs, then the subnets right after, one step.
 
-Between two surveys the subnets alone are read, so that what is free stays fresh.
+Between two surveys the subnets alone are read, so that what is free stays fresh. Where ENIs may not
+be listed, those subnets are told of that EKS and ENIConfigs name.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from exporter.core.doors import SubnetReader
+from exporter.core.drift import Drifts, against_ec2
+from exporter.core.forecast import Forecaster
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Eni, InstanceType, Snapshot, Subnet, SubnetReader, Unavailable
+from exporter.core.model import ControlPlane, Ec2Facts, Eni, Snapshot, Subnet, Unavailable
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
-from exporter.core.subnets import Memory, SubnetUsage, Survey, accounts, facts_of, nodes_of
+from exporter.core.subnets import (
+    Memory,
+    Role,
+    SubnetUsage,
+    Survey,
+    accounts,
+    cooldown_on,
+    facts_of,
+    held_for_pods,
+    nodes_of,
+)
 
 # ENIs in these uses make a subnet one of this cluster's.
 _OURS = frozenset(
@@ -30,21 +45,29 @@ Usages = tuple[SubnetUsage, ...]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, for each
-    instance the subnet of its primary ENI, and what the nodes' types allow."""
+    """What EC2 told of the cluster: its VPC, and its name by the tags on the nodes' ENIs."""
 
     vpc_id: str = ""
     cluster: str = ""
-    homes: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, InstanceType] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """What tells this cluster's ENIs from others', the subnets that these are or will be in, how
+    many instances' pods have for themselves, and by what ipamd's figures exceed EC2's."""
+
+    facts: ClusterFacts
+    subnets: set[str]
+    pod_enis: Mapping[str, int]
+    drifts: Drifts
 
 
 @dataclass(slots=True)
 class SubnetLoop:
     """Reads EC2 and hands on the subnets' accounts; what is known is replaced by each survey.
 
-    `clock` dates what is read; `stopwatch` times it and tells when it is due again, so that a
-    clock being set leaves both alone.
+    `clock` dates what is read; `stopwatch` times it, tells when it is due again and paces the
+    forecasts, so that a clock being set leaves all three alone. `control_plane` is what EKS tells.
     """
 
     reader: SubnetReader
@@ -54,11 +77,22 @@ class SubnetLoop:
     clock: Callable[[], float]
     period: float
     stopwatch: Callable[[], float] = time.monotonic
+    control_plane: Callable[[], ControlPlane] = ControlPlane
+    forecaster: Forecaster = field(default_factory=Forecaster)
     memory: Memory = field(default_factory=Memory)
     usages: Usages = ()
     vpcs: tuple[str, ...] = ()
     told: Told = field(default_factory=Told)
+    known: Ec2Facts = field(default_factory=Ec2Facts)
+    drifts: Drifts = field(default_factory=dict)
     surveyed: float | None = None
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def facts(self) -> Ec2Facts:
+        """Return what bears on the nodes, but for rooms; without what ENIs told too long ago."""
+        if self._within(_WITHDRAWN_AFTER * self.period):
+            return self.known
+        return replace(self.known, pod_enis=None, drifts={})
 
     async def survey_if_due(self) -> None:
         """Survey once a period, and after a failure on every beat until one succeeds."""
@@ -76,32 +110,49 @@ class SubnetLoop:
             return
         self._note(Source.EC2_ENIS, started)
         # Thousands of ENIs take longer than the event loop may stand still.
-        facts, ids = await asyncio.to_thread(_ours, snapshot, enis)
-        subnets = await self._subnets(ids)
+        ours = await asyncio.to_thread(_ours, snapshot, self.control_plane(), enis, self.drifts)
+        subnets = await self._subnets(ours.subnets)
         if subnets is None:
             return
         # The facts carry what ipamd said on each node.
-        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=facts)
+        survey = Survey(
+            subnets=subnets,
+            enis=_grouped(subnets, enis),
+            facts=ours.facts,
+            cooldown=cooldown_on(ours.facts.nodes.values()),
+        )
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
-        self.told = Told(self.vpcs[0], facts.cluster, _homes(enis), self.told.types)
+        self.told, self.drifts = Told(self.vpcs[0], ours.facts.cluster), ours.drifts
+        self.known = Ec2Facts(
+            homes=_homes(enis),
+            types=self.known.types,
+            pod_enis=ours.pod_enis,
+            drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
+        )
         self.surveyed = started
-        await self.publish(self.usages)
+        await self._tell(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
-        self.told = replace(self.told, types=types)
+        self.known = replace(self.known, types=types)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
-        if not self.usages:
-            return
-        subnets = await self._subnets({usage.subnet.id for usage in self.usages})
+        facts = _configured(self.latest(), self.control_plane())
+        ids = {usage.subnet.id for usage in self.usages} | _named(facts)
+        subnets = await self._subnets(ids) if ids else None
         if subnets is None:
             return
-        bare = Survey(subnets=subnets, enis={}, facts=ClusterFacts())
+        bare = Survey(subnets=subnets, enis={}, facts=facts)
         _, usages = accounts(self.memory, bare, self.clock())
-        told = {usage.subnet.id: usage for usage in self.usages}
-        if not self._within(_WITHDRAWN_AFTER * self.period):
-            told = {}
-        await self.publish(tuple(_with_partition(usage, told) for usage in usages))
+        recent = self._within(_WITHDRAWN_AFTER * self.period)
+        told = {usage.subnet.id: usage for usage in self.usages} if recent else {}
+        await self._tell(tuple(_with_partition(usage, told) for usage in usages))
+
+    async def _tell(self, usages: Usages) -> None:
+        """Publish subnets with when they run out, one telling after the other."""
+        async with self.telling:
+            now = self.stopwatch()
+            self.forecaster, told = await asyncio.to_thread(self.forecaster.after, usages, now)
+            await self.publish(told)
 
     def _within(self, seconds: float) -> bool:
         """Whether the latest survey began at most so long ago."""
@@ -109,14 +160,20 @@ class SubnetLoop:
 
     async def _enis(self, snapshot: Snapshot) -> tuple[Eni, ...]:
         if not self.vpcs:
-            nodes = (target.node for target in snapshot.discovery.targets)
-            instances = [node.instance_id for node in nodes if node.instance_id]
-            if not instances:
-                raise Unavailable("ec2", "no node tells its instance id, so its VPC is not known")
-            self.vpcs = await self.reader.find_vpcs(instances)
-            if not self.vpcs:
-                raise Unavailable("ec2", "none of the nodes' instances has an ENI in this region")
+            self.vpcs = await self._find_vpcs(snapshot)
         return await self.reader.read_enis(vpc_ids=self.vpcs)
+
+    async def _find_vpcs(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the VPCs that the nodes are in, else the one that EKS was given."""
+        nodes = (target.node for target in snapshot.discovery.targets)
+        instances = [node.instance_id for node in nodes if node.instance_id]
+        found = await self.reader.find_vpcs(instances) if instances else ()
+        given = self.control_plane().vpc_id
+        if found or given:
+            return found or (given,)
+        if instances:
+            raise Unavailable("ec2", "none of the nodes' instances has an ENI in this region")
+        raise Unavailable("ec2", "no node tells its instance id, so its VPC is not known")
 
     async def _subnets(self, ids: Iterable[str]) -> tuple[Subnet, ...] | None:
         started = self.stopwatch()
@@ -134,16 +191,34 @@ class SubnetLoop:
         self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
 
 
-def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[str]]:
-    """What tells this cluster's ENIs from others', and the subnets that these are or will be in."""
-    facts = _facts(snapshot, enis)
-    seen = {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
-    return facts, seen | facts.eniconfig_subnets
+def _ours(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni], before: Drifts) -> _Ours:
+    facts = _facts(snapshot, given, enis)
+    owned = [(eni, classify(eni, facts)) for eni in enis]
+    seen = {eni.subnet_id for eni, owner in owned if owner.use in _OURS}
+    branches = Counter(owner.instance for _, owner in owned if owner.use is Use.POD_BRANCH)
+    held = held_for_pods(owned)
+    by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
+    drifts = against_ec2(before, snapshot.outcomes, by_node)
+    return _Ours(facts, seen | _named(facts), branches, drifts)
 
 
-def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
+def _named(facts: ClusterFacts) -> frozenset[str]:
+    return facts.eniconfig_subnets | facts.cluster_subnets
+
+
+def _configured(snapshot: Snapshot | None, given: ControlPlane) -> ClusterFacts:
+    """What is known of the subnets without their ENIs."""
+    named = frozenset() if snapshot is None else frozenset(snapshot.discovery.eniconfigs.values())
+    return ClusterFacts(eniconfig_subnets=named, cluster_subnets=given.subnets)
+
+
+def _facts(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni]) -> ClusterFacts:
     discovery = snapshot.discovery
-    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfig_subnets)
+    facts = facts_of(
+        discovery,
+        eniconfig_subnets=discovery.eniconfigs.values(),
+        cluster_subnets=given.subnets,
+    )
     nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
     return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
 
@@ -169,4 +244,11 @@ def _with_partition(usage: SubnetUsage, told: Mapping[str, SubnetUsage]) -> Subn
     before = told.get(usage.subnet.id)
     if before is None:
         return usage
-    return replace(before, subnet=usage.subnet, free=usage.free, utilization=usage.utilization)
+    return replace(
+        before,
+        subnet=usage.subnet,
+        free=usage.free,
+        utilization=usage.utilization,
+        roles=tuple(role for role in Role if role in {*before.roles, *usage.roles}),
+        of_eks=usage.of_eks,
+    )

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from exporter.core.counters import Series, index_of
+from exporter.core.eks import (
+    ADDON_ISSUES,
+    CLUSTER_ISSUES,
+    Addon,
+    EksCluster,
+    EksReport,
+    counted,
+)
+from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import (
+    ControlPlane,
     Counts,
     Discovery,
+    Ec2Facts,
     Identity,
+    InstanceType,
     Node,
     Outcome,
     Pod,
@@ -17,6 +30,7 @@ from exporter.core.model import (
     Reason,
     Snapshot,
     Subnet,
+    SubnetRoom,
     Target,
     Unread,
 )
@@ -40,7 +54,7 @@ def node(
     region: str = "eu-west-1",
     nodegroup: str = "blue",
     max_pods: int | None = 29,
-    offers_pod_eni: bool = False,
+    pod_eni_capacity: int | None = None,
     fargate: bool = False,
     addresses: tuple[str, ...] | None = ("10.0.0.1",),
 ) -> Node:
@@ -53,7 +67,7 @@ def node(
         region=region,
         nodegroup=nodegroup,
         max_pods=max_pods,
-        offers_pod_eni=offers_pod_eni,
+        pod_eni_capacity=pod_eni_capacity,
         fargate=fargate,
         addresses=addresses,
     )
@@ -112,6 +126,7 @@ def reading(
     assigned_by_eni: tuple[tuple[str, int], ...] = (),
     actions: int = 0,
     said: Mapping[Series, float] | None = None,
+    introspection: Introspection | None = None,
 ) -> Reading:
     return Reading(
         time=time,
@@ -125,7 +140,20 @@ def reading(
         assigned_by_eni=assigned_by_eni,
         actions=actions,
         counts=counts(said or {}),
+        introspection=introspection,
     )
+
+
+def books(
+    *enis: IpamdEni, time: float = NOW, eniconfig: str = "", carried: bool = False
+) -> Introspection:
+    """What introspection said of these ENIs."""
+    return Introspection(time=time, enis=enis, eniconfig=eniconfig, carried=carried)
+
+
+def held(id: str = "eni-1", **what: Any) -> IpamdEni:
+    """An ENI in the books with ten addresses, four of them assigned and one in cooldown."""
+    return IpamdEni(**{"id": id, "attached": 10, "assigned": 4, "cooldown": 1, **what})
 
 
 def read(where: Target | str = "node-1", what: Reading | None = None) -> Read:
@@ -144,12 +172,30 @@ def snapshot(
     nodes_known: bool = True,
     identity: Identity | None = None,
     others: tuple[Node, ...] = (),
-    eniconfig_subnets: frozenset[str] = frozenset(),
+    eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
+    pod_enis: Mapping[str, int] | None = None,
+    ec2_drifts: Mapping[str, int] | None = None,
+    rooms: Iterable[SubnetRoom] = (),
+    types: Iterable[InstanceType] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> Snapshot:
-    targets = tuple(outcome.target for outcome in outcomes)
-    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfig_subnets)
-    return Snapshot(time, discovery, outcomes, subnets or {})
+    discovery = Discovery(
+        tuple(outcome.target for outcome in outcomes),
+        nodes_known,
+        identity or Identity(),
+        others,
+        eniconfigs or {},
+        settings or {},
+    )
+    told = Ec2Facts(
+        homes=subnets or {},
+        types={it.name: it for it in types},
+        rooms={it.subnet.id: it for it in rooms},
+        pod_enis=pod_enis,
+        drifts=ec2_drifts or {},
+    )
+    return Snapshot(time, discovery, outcomes, told)
 
 
 def report(
@@ -230,3 +276,42 @@ def subnet_usage(id: str = "subnet-a", *, name: str = "pods-a", free: int = 151)
         leaked={LeakOwner.THIS_CLUSTER: 1, LeakOwner.UNKNOWN: 0},
         drains=(),
     )
+
+
+def addon(
+    name: str = "vpc-cni",
+    *issues: str,
+    version: str = "v1.19.2-eksbuild.1",
+    status: str = "ACTIVE",
+    latest: str = "v1.20.4-eksbuild.2",
+) -> Addon:
+    """An add-on that could be newer."""
+    return Addon(
+        name=name,
+        version=version,
+        status=status,
+        latest=latest,
+        issues=counted(issues, ADDON_ISSUES),
+    )
+
+
+def eks_cluster(
+    *issues: str,
+    version: str = "1.33",
+    platform: str = "eks.14",
+    vpc: str = "vpc-1",
+    subnets: frozenset[str] = frozenset({"subnet-a", "subnet-b"}),
+) -> EksCluster:
+    return EksCluster(
+        version=version,
+        platform=platform,
+        control_plane=ControlPlane(vpc, subnets),
+        issues=counted(issues, CLUSTER_ISSUES),
+    )
+
+
+def eks_report(*refused: str) -> EksReport:
+    """A cluster with a trouble, one add-on that is up to date, and one that is not well."""
+    current = addon("coredns", version="v1.11.4-eksbuild.2", latest="v1.11.4-eksbuild.2")
+    degraded = addon("vpc-cni", "AccessDenied", "AccessDenied", "Brandnew", status="DEGRADED")
+    return EksReport(eks_cluster("Ec2SubnetNotFound"), (degraded, current), refused)

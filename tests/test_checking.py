@@ -117,23 +117,29 @@ class TestPrometheus:
         deny=PATTERNS,
         nodes=st.sampled_from(["all", "problems", "none"]),
         legacy=st.booleans(),
-        ec2=st.booleans(),
+        sources=st.sets(st.sampled_from(["ec2", "eks"])),
     )
     def test_is_told_to_get_what_is_drawn(
-        self, allow: str, deny: str, nodes: str, legacy: bool, ec2: bool
+        self, allow: str, deny: str, nodes: str, legacy: bool, sources: set[str]
     ) -> None:
         chosen = settings(
             metrics_allow=allow,
             metrics_deny=deny,
             node_metrics=nodes,
             legacy_metrics=str(legacy),
-            sources="ipamd,ec2" if ec2 else "ipamd",
+            sources=",".join(("ipamd", *sources)),
         )
         drawn = {it.name for it in EXPORTER_METRICS}
         drawn |= {it.name for table in selection(chosen).tables() for it in table.metrics}
-        if ec2:
+        if "ec2" in sources:
             subnets = selection(chosen).subnet_tables()
-            drawn |= {it.name for table in subnets for it in table.metrics}
+            drawn |= {name for table in subnets for name, _, _ in table.described()}
+        if "eks" in sources:
+            eks = selection(chosen).eks_tables()
+            drawn |= {it.name for table in eks for it in table.metrics}
+        else:
+            # Of the subnets that EKS was given.
+            drawn -= {"vpc_cni_cluster_upgrade_addresses_ready"}
         assert set(NAMES) - set(left_out(chosen)) == drawn
 
     def test_does_without_a_metric_for_the_reason_that_the_settings_give(self) -> None:
@@ -148,11 +154,13 @@ class TestPrometheus:
             "vpc_cni_cluster_enis": "metrics_deny has vpc_cni_*_enis",
             "vpc_cni_leaked_enis": "sources have no ec2",
             "vpc_cni_node_enis": "node_metrics is none",
+            "vpc_cni_node_pod_enis": "node_metrics is none",
             "vpc_cni_nodegroup_enis": "metrics_deny has vpc_cni_*_enis",
             "vpc_cni_subnet_enis": "sources have no ec2",
             "vpc_cni_subnet_size": "sources have no ec2",
             "vpc_cni_zone_enis": "metrics_deny has vpc_cni_*_enis",
         }
+        assert found["vpc_cni_addon_info"] == "sources have no eks"
         assert found["vpc_cni_zone_nodes"] == "metrics_allow does not have it"
         assert found["awscni_eni_max"] == "legacy_metrics is off"
 
@@ -300,6 +308,32 @@ def test_a_process_with_wrong_settings_tells_all_of_them_and_ends_with_status_2(
         "vpc-cni-exporter: EXPORTER_INTERVAL: '0'",
         "vpc-cni-exporter: --cloudwatch-namespace: 'AWS/EKS'",
     ]
+
+
+@pytest.mark.parametrize("content", ["tls_server_configs: {}\n", None])
+def test_a_web_config_that_is_no_use_is_refused_as_a_wrong_setting(
+    content: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "web-config.yml"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    done = checked({}, f"--web-config={file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("vpc-cni-exporter: ")
+    assert str(file) in line
+
+
+def test_a_web_config_is_read_and_its_secrets_are_not_told(tmp_path: Path) -> None:
+    # bcrypt's own example of a hash.
+    hashed = "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"
+    file = tmp_path / "web-config.yml"
+    file.write_text(f"basic_auth_users: {{someone: {hashed}}}\n", encoding="utf-8")
+    done = checked({}, f"--web-config={file}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(file) in done.stdout
+    assert "someone" not in done.stdout
+    assert "$2b$" not in done.stdout
 
 
 @pytest.mark.parametrize("number", ["some", "-1", "1.5"])

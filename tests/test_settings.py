@@ -50,19 +50,27 @@ def reads(file: Path, content: str) -> dict[str, str]:
 # What others rely on: names and defaults.
 DEFAULTS = {
     "listen_address": ":61681",
+    "health_address": "",
+    "web_config": "",
+    "token_auth": False,
     "cluster_name": "",
     "region": "",
     "namespace": "kube-system",
     "kubeconfig": "",
-    "sources": ("ipamd", "ec2"),
+    "sources": ("ipamd", "ec2", "eks"),
     "interval": 30.0,
     "scrape_timeout": 5.0,
     "scrape_concurrency": 200,
     "scrape_via": "direct",
     "ipamd_metrics_port": 61678,
+    "introspection": "auto",
+    "ipamd_introspection_port": 61679,
+    "introspection_interval": 30.0,
     "allow_loopback_targets": False,
     "ec2_subnets_interval": 60.0,
     "ec2_enis_interval": 180.0,
+    "eks_interval": 900.0,
+    "forecast_min_history": 3600.0,
     "cloudwatch": False,
     "cloudwatch_namespace": "Kubernetes",
     "cloudwatch_interval": 60,
@@ -135,6 +143,19 @@ class TestPrecedence:
     [
         pytest.param({"EXPORTER_INTERVAL": "0.5"}, {"interval": 0.5}, id="a fraction"),
         pytest.param(
+            {
+                "EXPORTER_INTROSPECTION": "off",
+                "EXPORTER_IPAMD_INTROSPECTION_PORT": "61680",
+                "EXPORTER_INTROSPECTION_INTERVAL": "0",
+            },
+            {
+                "introspection": "off",
+                "ipamd_introspection_port": 61680,
+                "introspection_interval": 0.0,
+            },
+            id="introspection",
+        ),
+        pytest.param(
             {"EXPORTER_CLUSTER_NAME": " prod\n"}, {"cluster_name": "prod"}, id="blanks around"
         ),
         pytest.param({"EXPORTER_INTERVAL": ""}, {}, id="empty is unset"),
@@ -153,7 +174,7 @@ class TestPrecedence:
             id="a list",
         ),
         pytest.param({"EXPORTER_SOURCES": "ipamd"}, {"sources": ("ipamd",)}, id="one source"),
-        pytest.param({"EXPORTER_SOURCES": " ipamd , ec2"}, {}, id="all sources"),
+        pytest.param({"EXPORTER_SOURCES": " ipamd , ec2,eks"}, {}, id="all sources"),
         pytest.param({"EXPORTER_SOURCES": ","}, {"sources": ()}, id="no source"),
         pytest.param(
             {"EXPORTER_EC2_SUBNETS_INTERVAL": "0.5", "EXPORTER_EC2_ENIS_INTERVAL": "90"},
@@ -172,6 +193,11 @@ class TestPrecedence:
         ),
         pytest.param(
             {"EXPORTER_IPAMD_METRICS_PORT": "65535"}, {"ipamd_metrics_port": 65535}, id="a port"
+        ),
+        pytest.param(
+            {"EXPORTER_HEALTH_ADDRESS": ":61682", "EXPORTER_TOKEN_AUTH": "yes"},
+            {"health_address": ":61682", "token_auth": True},
+            id="probes apart",
         ),
         pytest.param(
             {
@@ -201,7 +227,7 @@ def test_variables_are_read_as_they_are_meant(
 
 ADDRESS = "must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681"
 NO_NUMBER = "input should be a valid number, unable to parse string as a number"
-SOURCES = "there are ipamd, ec2"
+SOURCES = "there are ipamd, ec2, eks"
 NO_WORD = "must be one of yes, no, true, false, 1, 0"
 NAMESPACE = (
     "must be up to 255 letters, digits, blanks and . - _ / # : and begin neither with a colon "
@@ -223,6 +249,7 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
             "an IPv6 host stands in brackets, such as [::1]:61681",
             id="no brackets",
         ),
+        pytest.param("health_address", "61682", ADDRESS, id="no colon before the probes' port"),
         pytest.param("interval", "0", "input should be greater than 0", id="no time"),
         pytest.param("interval", "-1", "input should be greater than 0", id="negative time"),
         pytest.param("interval", "inf", "input should be a finite number", id="for ever"),
@@ -240,7 +267,20 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         pytest.param(
             "sources", "EC2, ,x", f"has no source EC2, x; {SOURCES}", id="several, and in capitals"
         ),
+        pytest.param("introspection", "on", "input should be 'auto' or 'off'", id="another mode"),
+        pytest.param(
+            "introspection_interval",
+            "-1",
+            "input should be greater than or equal to 0",
+            id="introspection before its time",
+        ),
         pytest.param("ec2_subnets_interval", "1m", NO_NUMBER, id="subnets by the minute"),
+        pytest.param(
+            "forecast_min_history",
+            "21601",
+            "input should be less than or equal to 21600",
+            id="more history than is kept",
+        ),
         pytest.param(
             "ec2_enis_interval", "0", "input should be greater than 0", id="ENIs all the time"
         ),
@@ -326,6 +366,7 @@ class TestTheFile:
             pytest.param("interval: '10'\n", {"interval": 10.0}, id="a number in quotes"),
             pytest.param("legacy_metrics: yes\n", {"legacy_metrics": True}, id="a boolean"),
             pytest.param("legacy_metrics: 'yes'\n", {"legacy_metrics": True}, id="a word"),
+            pytest.param("introspection: off\n", {"introspection": "off"}, id="YAML's word for no"),
             pytest.param("metrics_deny: [a, b]\n", {"metrics_deny": ("a", "b")}, id="a list"),
             pytest.param(
                 "metrics_deny: a, b\n", {"metrics_deny": ("a", "b")}, id="a list in words"
@@ -355,6 +396,11 @@ class TestTheFile:
                 "interval: yes",
                 "{}: interval: True is not usable: must be a number",
                 id="no number but a boolean",
+            ),
+            pytest.param(
+                "introspection: on",
+                "{}: introspection: True is not usable: input should be 'auto' or 'off'",
+                id="YAML's word for yes",
             ),
             pytest.param(
                 "ipamd_metrics_port: on",

@@ -39,6 +39,10 @@ class Untrusted(Unavailable):
     """There are no credentials, or AWS does not take them; others may be there next time."""
 
 
+class Missing(Unavailable):
+    """AWS does not have what was asked for, which is an answer too."""
+
+
 class Malformed(Unanswered):
     """The answer does not have the form it should."""
 
@@ -67,6 +71,7 @@ _NOT_ALLOWED = frozenset(
         "UnsupportedOperation",
     }
 )
+_MISSING = frozenset({"ResourceNotFoundException"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NOT_TAKEN = frozenset(
     {
@@ -135,6 +140,15 @@ _CREDENTIALS = (
     aws.SSOError,
     aws.LoginError,
 )
+# What its parsers raise over answers; that of JSON takes any JSON for what it should be.
+_PARSER_ERRORS = (
+    ResponseParserError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 # What the library raises over files that people write, and over an agent's strange answers.
 _LOADER_ERRORS = (OSError, ValueError, TypeError, AttributeError, LookupError)
 
@@ -176,21 +190,22 @@ def translated(system: str, operation: str) -> Iterator[None]:
         raise refusal(system, operation, error.response) from error
     except (aws.BotoCoreError, OSError) as error:
         raise _of_call(system, error) from error
-    except (ResponseParserError, ValueError) as error:
+    except _PARSER_ERRORS as error:
         raise Malformed(system, f"{operation}: malformed answer") from error
 
 
 def refusal(system: str, operation: str, answer: Any) -> Unavailable:
     """Return the error that an answer which is no success stands for."""
     code = _code(answer)
-    if code in _EXPIRED:
-        return Untrusted(system, f"the credentials have expired ({code})")
-    if code in _NOT_TAKEN:
-        return Untrusted(system, f"the credentials are not accepted ({code})")
+    if code in _EXPIRED or code in _NOT_TAKEN:
+        trouble = "have expired" if code in _EXPIRED else "are not accepted"
+        return Untrusted(system, f"the credentials {trouble} ({code})")
     if code in _NOT_ALLOWED:
         return Refused(system, f"{operation} is not allowed ({code})")
     if code in _THROTTLED:
         return Unavailable(system, f"{operation} was throttled ({code})")
+    if code in _MISSING:
+        return Missing(system, f"{operation} found nothing ({code})")
     if code in _NOT_ACCEPTABLE or _status(answer) == _TOO_LARGE:
         return Invalid(system, f"{operation} is not acceptable ({code or _TOO_LARGE})")
     told = f"HTTP {_status(answer)}"
@@ -204,6 +219,8 @@ def outcome(answer: Any) -> Outcome:
     if _status(answer) < 300:
         return Outcome.OK
     code = _code(answer)
+    if code in _MISSING:
+        return Outcome.OK
     if code in _THROTTLED:
         return Outcome.THROTTLED
     known = code in _NOT_ALLOWED or code in _EXPIRED or code in _NOT_TAKEN

@@ -6,14 +6,16 @@ that must agree with it (the exposition, docs/METRICS.md, rules, dashboards) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from itertools import repeat
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from exporter.core import counters
+from exporter.core import cni_settings, counters
 from exporter.core.counters import Family
+from exporter.core.eks import Addon, EksCluster, EksReport
 from exporter.core.health import (
     AWS_OPERATIONS,
     AWS_OUTCOMES,
@@ -25,6 +27,7 @@ from exporter.core.health import (
 from exporter.core.model import IpMode, Reason
 from exporter.core.report import Report, Totals
 from exporter.core.subnets import SubnetUsage
+from exporter.core.upgrade import addresses_ready
 from exporter.core.usage import NodeUsage, Usage
 
 PREFIX = "vpc_cni"
@@ -115,6 +118,7 @@ class CloudWatchMetric(OnCloudWatch, Generic[Row]):
 class Metric(Generic[Row]):
     """One published metric; `samples` reads it off one row of its scope.
 
+    `value` says the same where there is one sample at most: most are, and quicker to draw.
     `cloudwatch` are its names on CloudWatch, each with the values of its last label that are
     summed there, none where all are.
     """
@@ -126,6 +130,7 @@ class Metric(Generic[Row]):
     help: str
     samples: Callable[[Row], Iterable[Sample]]
     labels: tuple[str, ...]
+    value: Callable[[Row], float | None] | None = None
     cloudwatch: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def on_cloudwatch(self, **names: str) -> Metric[Row]:
@@ -158,13 +163,17 @@ def gauge(
     help: str,
     unit: Unit = Unit.COUNT,
 ) -> Metric[Row]:
-    """Return a metric with one sample per row, absent where the value is None."""
+    """Return a metric with one sample per row, absent where the value is None.
+
+    In the unit of totals it is a counter.
+    """
 
     def samples(row: Row) -> Iterable[Sample]:
         found = value(row)
         return () if found is None else (("", (), found),)
 
-    return Metric(_full(scope, name, unit), scope, Kind.GAUGE, unit, help, samples, scope.labels)
+    full = _full(scope, name, unit)
+    return Metric(full, scope, _kind(unit), unit, help, samples, scope.labels, value=value)
 
 
 def labelled(
@@ -182,8 +191,11 @@ def labelled(
     def samples(row: Row) -> Iterable[Sample]:
         return [("", key, found) for key, found in values(row).items() if found is not None]
 
-    kind = Kind.COUNTER if unit is Unit.TOTAL else Kind.GAUGE
-    return Metric(_full(scope, name, unit), scope, kind, unit, help, samples, names)
+    return Metric(_full(scope, name, unit), scope, _kind(unit), unit, help, samples, names)
+
+
+def _kind(unit: Unit) -> Kind:
+    return Kind.COUNTER if unit is Unit.TOTAL else Kind.GAUGE
 
 
 def _full(scope: Scope[Row], name: str, unit: Unit) -> str:
@@ -198,8 +210,16 @@ NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.name,))
 SUBNET: Scope[SubnetUsage] = Scope("subnet", ("subnet_id",), lambda row: (row.subnet.id,))
 # Leaks are told apart like subnets, but are not a property of one.
 LEAKS = replace(SUBNET, name="")
+ALL_SUBNETS: Scope[tuple[SubnetUsage, ...]] = Scope("cluster", (), lambda _: ())
+EKS_CLUSTER: Scope[EksCluster] = Scope("cluster", (), lambda _: ())
+ADDON: Scope[Addon] = Scope("addon", ("addon",), lambda row: (row.name,))
+SETTING: Scope[Totals] = Scope("setting", (), lambda _: ())
 EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: ())
 LEGACY: Scope[Usage] = Scope("legacy", (), lambda _: ())
+
+
+def _by_state(row: Usage | NodeUsage) -> Labelled:
+    return {("assigned",): row.assigned, ("warm",): row.warm, ("cooldown",): row.cooldown}
 
 
 def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
@@ -218,6 +238,13 @@ def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], .
             lambda row: {(reason.value,): count for reason, count in row.unread.items()},
             help=f"Expected nodes{where} that were not read, by reason.",
         ),
+        gauge(
+            "introspected_nodes",
+            scope,
+            lambda row: row.introspected,
+            help=f"Nodes{where} that were read and whose figures come from ipamd's introspection: "
+            "those that `cooldown` stands for.",
+        ),
     )
 
 
@@ -228,10 +255,12 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
         labelled(
             "ip_addresses{state}",
             scope,
-            lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
-            help=f"Pod IP addresses attached to the nodes{where}, by state: assigned to a pod, or "
-            "warm (attached and free). Nodes in IPv6 mode or with several managed network cards "
-            "tell no warm addresses.",
+            _by_state,
+            help=f"Pod IP addresses attached to the nodes{where}, by state: assigned to a pod, "
+            "cooldown (freed so lately that ipamd keeps them back; of the introspected nodes "
+            "alone), or warm (all others, those in cooldown on other nodes too). Nodes in IPv6 "
+            "mode, and those not introspected that manage several network cards, tell assigned "
+            "addresses alone.",
         ).on_cloudwatch(
             assignIPAddresses="assigned",
             totalAssignedIPv4sPerCidr="assigned",
@@ -297,23 +326,44 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
     gauge(
         "read",
         NODE,
-        lambda row: float(row.unread is None),
+        lambda row: int(row.unread is None),
         unit=Unit.BOOLEAN,
         help="1 where the node's ipamd was read in the latest cycle, 0 where it was not.",
     ),
     labelled(
         "ip_addresses{state}",
         NODE,
-        lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
-        help="Pod IP addresses attached to the node, by state: assigned to a pod, or warm "
-        "(attached and free). They sum to the addresses attached.",
+        _by_state,
+        help="Pod IP addresses attached to the node, by state: assigned to a pod, cooldown (freed "
+        "so lately that ipamd keeps them back), or warm (all others). They sum to the addresses "
+        "attached. Without introspection of the node cooldown is absent and part of warm.",
+    ),
+    gauge(
+        "drift_ip_addresses",
+        NODE,
+        lambda row: row.drift,
+        help="Addresses that ipamd holds by its introspection less those that its metrics page "
+        "tells, as far as the latest two comparisons agree. Other than 0 the page is wrong, as "
+        "after an ENI was removed behind ipamd's back. Absent without introspection, in IPv6 mode "
+        "and with several managed network cards.",
+    ),
+    gauge(
+        "ec2_drift_ip_addresses",
+        NODE,
+        lambda row: row.ec2_drift,
+        help="Addresses that ipamd holds for pods less those that EC2 shows on the ENIs it "
+        "manages, as far as the latest two readings of the ENIs agree. Above 0 ipamd hands out "
+        "addresses that the node does not have, below 0 addresses lie idle. Absent where EC2 does "
+        "not show the node, and in IPv6 mode.",
     ),
     gauge(
         "ip_capacity",
         NODE,
         lambda row: row.capacity,
         help="IP addresses the node could attach for pods at most: ENIs times addresses, less the "
-        "trunk ENI's slot and, under custom networking, the primary ENI.",
+        "trunk ENI's slot, ENIs excluded by their subnet's tag (where introspection tells) and, "
+        "under custom networking, the primary ENI. With several managed network cards only known "
+        "where EC2 tells how many the type has.",
     ),
     gauge(
         "enis",
@@ -346,10 +396,38 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         help="Pods on the node that use the host's network and so need no pod IP address. Where "
         "these pods may not be listed, 2 are assumed: aws-node and kube-proxy.",
     ),
+    gauge(
+        "pod_enis",
+        NODE,
+        lambda row: row.pod_enis,
+        help="Branch ENIs of the node's pods (security groups for pods) by EC2's latest listing "
+        "of ENIs. Each holds an address of its subnet, and none of those attached to the node. "
+        "Absent where the node offers none and has none.",
+    ),
+    gauge(
+        "pod_eni_capacity",
+        NODE,
+        lambda row: row.target.node.pod_eni_capacity,
+        help="Branch ENIs that the node offers its pods at most (status.capacity of "
+        "vpc.amazonaws.com/pod-eni).",
+    ),
     labelled(
+        "blocked{reason}",
+        NODE,
+        lambda row: {(reason.value,): 1.0 for reason in row.blocked},
+        unit=Unit.BOOLEAN,
+        help="1 for every reason why the node cannot give one more pod an address; absent while "
+        "a reason does not hold or is not known to. By errors of EC2 that its ipamd met in the "
+        "last two minutes: subnet_exhausted, no_free_prefix, eni_limit, ip_limit, "
+        "attachment_limit, throttled, and back_off, while ipamd waits after a full subnet. Where "
+        "no address is warm also by what EC2 tells of its pods' subnets (subnet_exhausted, "
+        "no_free_prefix), by the ENIs it can have (eni_limit), and by addresses that were just "
+        "released (cooldown). max_pods: kubelet accepts no more.",
+    ),
+    gauge(
         "ip_assignment_failures",
         NODE,
-        lambda row: {(): row.assignment_failures},
+        lambda row: row.assignment_failures,
         unit=Unit.TOTAL,
         help="Requests for a pod IP address that the node's ipamd could not serve because it had "
         "nothing to give, as far as this exporter saw them. Retries count again.",
@@ -447,6 +525,63 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         help="ENIs that the CNI made, that are attached to nothing for more than ten minutes, and "
         "that hold addresses of the subnet. `unknown` are those that no tag gives to a cluster.",
     ),
+    gauge(
+        "exhaustion",
+        SUBNET,
+        lambda row: row.exhaustion_seconds,
+        unit=Unit.SECONDS,
+        help="Seconds until nothing is left for pods, if free addresses go on falling as they did: "
+        "by Theil-Sen over the latest hour (forecast_min_history) to six hours. Absent where they "
+        "do not fall evenly, have recovered, or there is no such history yet.",
+    ),
+)
+
+_ALL_SUBNETS_METRICS: tuple[Metric[tuple[SubnetUsage, ...]], ...] = (
+    gauge(
+        "upgrade_addresses_ready",
+        ALL_SUBNETS,
+        addresses_ready,
+        unit=Unit.BOOLEAN,
+        help="1 where EKS finds the addresses that an upgrade of the control plane takes: five "
+        "free ones in the subnets that EKS was given, in each of two zones or more; 0 where not.",
+    ),
+)
+
+_EKS_CLUSTER_METRICS: tuple[Metric[EksCluster], ...] = (
+    labelled(
+        "health_issues{code}",
+        EKS_CLUSTER,
+        lambda row: {(code,): count for code, count in row.issues.items()},
+        help="Issues with the cluster's health that EKS tells of, by its code; those that the EKS "
+        "API did not have when the exporter was released are `other`.",
+    ),
+)
+
+_ADDON_METRICS: tuple[Metric[Addon], ...] = (
+    labelled(
+        "{version,status,latest_version}",
+        ADDON,
+        lambda row: {(row.version, row.status, row.latest): 1.0},
+        unit=Unit.INFO,
+        help="An installed EKS add-on, of vpc-cni, coredns, kube-proxy and adot: its version, its "
+        "state, and the newest version for the cluster's version of Kubernetes, empty where "
+        "unknown. Always 1.",
+    ),
+    gauge(
+        "update_available",
+        ADDON,
+        lambda row: None if row.outdated is None else float(row.outdated),
+        unit=Unit.BOOLEAN,
+        help="1 where a newer version of the add-on works with the cluster's version of Kubernetes "
+        "(which need not be EKS's default), 0 where not.",
+    ),
+    labelled(
+        "health_issues{code}",
+        ADDON,
+        lambda row: {(code,): count for code, count in row.issues.items()},
+        help="Issues with the add-on's health that EKS tells of, by its code; those that the EKS "
+        "API did not have when the exporter was released are `other`.",
+    ),
 )
 
 
@@ -470,6 +605,26 @@ def _durations(totals: Totals) -> Iterable[Sample]:
         yield "_sum", child.values, milliseconds / 1000
         yield "_count", child.values, totals.counts[calls]
 
+
+def _numbers(totals: Totals) -> Labelled:
+    return {(name,): cni_settings.number(name, it) for name, it in totals.settings.items()}
+
+
+_SETTINGS: tuple[Metric[Totals], ...] = (
+    labelled(
+        "{name,value}",
+        SETTING,
+        lambda totals: {(name, value): 1.0 for name, value in totals.settings.items()},
+        help="A setting of the CNI as the aws-node DaemonSet has it, of those that change what "
+        "addresses mean; one that is not set has no sample. Always 1.",
+    ),
+    labelled(
+        "value{name}",
+        SETTING,
+        _numbers,
+        help="A setting of the CNI that is a whole number, as the aws-node DaemonSet has it.",
+    ),
+)
 
 _CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
     labelled(
@@ -554,7 +709,11 @@ def _by_source(
 
 
 # The source that stands for a service while it is switched on.
-_SERVICES = {"ec2": Source.EC2_ENIS, "cloudwatch": Source.CLOUDWATCH}
+_SERVICES = {
+    "ec2": Source.EC2_ENIS,
+    "eks": Source.EKS,
+    "cloudwatch": Source.CLOUDWATCH,
+}
 
 
 def _requests(health: Health) -> Labelled:
@@ -588,9 +747,10 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
         _by_source(lambda state: float(state.up)),
         unit=Unit.BOOLEAN,
         help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
-        "aws-node pods, `pods` the hostNetwork pods of all namespaces. `cloudwatch` is no source: "
-        "1 where the latest attempt to publish there succeeded. What is switched off has no "
-        "sample.",
+        "aws-node pods, `pods` the hostNetwork pods of all namespaces, `reviews` what Kubernetes "
+        "says of bearer tokens; `web_config` is 0 while that file cannot be used and what it said "
+        "before is in force. `cloudwatch` is no source: 1 where the latest attempt to publish "
+        "there succeeded. What is switched off, or was never asked, has no sample.",
     ),
     labelled(
         "last_success{source}",
@@ -662,8 +822,7 @@ Key = tuple[str, ...]
 LabelTexts = dict[tuple[Key, Key], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """One row as it was last drawn: the row itself, and a text per metric."""
 
     row: object
@@ -672,12 +831,16 @@ class Drawn:
 
 
 class Draw(Protocol):
-    """Turns the samples of one metric and row into text."""
+    """Turns one metric of many rows into text."""
 
     def __call__(
-        self, name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
-    ) -> str:
-        """Return the lines of the samples; `texts` remembers the row's labels."""
+        self,
+        metric: Metric[Row],
+        rows: Sequence[Row],
+        keys: Sequence[Key],
+        texts: Sequence[LabelTexts],
+    ) -> Sequence[str]:
+        """Return the lines of each row; `texts` remember the rows' labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -694,16 +857,19 @@ class Table(Generic[Whole, Row]):
 
     def drawn(self, whole: Whole, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
         """Return every row as text; a row that did not change is not drawn again."""
-        rows: dict[Key, Drawn] = {}
-        for row in self.rows(whole):
-            key = self.scope.key(row)
-            last = before.get(key)
-            if last is None or last.row != row:
-                texts = {} if last is None else last.labels
-                parts = [draw(m.name, m.labels, key, m.samples(row), texts) for m in self.metrics]
-                last = Drawn(row, tuple(parts), texts)
-            rows[key] = last
-        return rows
+        rows = {self.scope.key(row): row for row in self.rows(whole)}
+        new = {
+            key: row
+            for key, row in rows.items()
+            if (last := before.get(key)) is None or last.row != row
+        }
+        keys, changed = tuple(new), tuple(new.values())
+        texts = [before[key].labels if key in before else {} for key in keys]
+        # Metric by metric: what is done per row and metric is what drawing costs.
+        columns = [draw(metric, changed, keys, texts) for metric in self.metrics]
+        parts = zip(*columns, strict=True) if columns else repeat(())
+        fresh = dict(zip(keys, map(Drawn, changed, parts, texts), strict=True))
+        return {key: fresh.get(key) or before[key] for key in rows}
 
     def described(self) -> tuple[tuple[str, Kind, str], ...]:
         """Return name, kind and help of each metric."""
@@ -722,6 +888,7 @@ LEGACY_TABLE = replace(_CLUSTER_TABLE, scope=LEGACY, metrics=_LEGACY_METRICS)
 EXPORTER_METRICS = _EXPORTER_METRICS
 TABLES: tuple[ReportTable, ...] = (
     Table(TOTALS, lambda report: (report.totals,), _CLUSTER_TOTALS),
+    Table(SETTING, lambda report: (report.totals,), _SETTINGS),
     _CLUSTER_TABLE,
     Table(ZONE, lambda report: report.zones, _usage_metrics(ZONE, " of the zone")),
     Table(
@@ -732,6 +899,20 @@ TABLES: tuple[ReportTable, ...] = (
 
 SubnetTable = Table[tuple[SubnetUsage, ...], SubnetUsage]
 SUBNET_TABLE: SubnetTable = Table(SUBNET, lambda subnets: subnets, _SUBNET_METRICS)
+ALL_SUBNETS_TABLE: Table[tuple[SubnetUsage, ...], tuple[SubnetUsage, ...]] = Table(
+    ALL_SUBNETS, lambda subnets: (subnets,), _ALL_SUBNETS_METRICS
+)
+
+EksTable = Table[EksReport, EksCluster] | Table[EksReport, Addon]
+_EKS_CLUSTER_TABLE: Table[EksReport, EksCluster] = Table(
+    EKS_CLUSTER,
+    lambda report: () if report.cluster is None else (report.cluster,),
+    _EKS_CLUSTER_METRICS,
+)
+EKS_TABLES: tuple[EksTable, ...] = (
+    _EKS_CLUSTER_TABLE,
+    Table(ADDON, lambda report: report.addons, _ADDON_METRICS),
+)
 
 # What CloudWatch has beside names of rows above: the incumbent's that Prometheus does not know.
 _CLOUDWATCH_ALONE: tuple[CloudWatchMetric[Usage], ...] = (
@@ -785,6 +966,8 @@ ON_CLOUDWATCH: tuple[OnCloudWatch, ...] = (
 METRICS = (
     *(metric for table in TABLES for metric in table.metrics),
     *SUBNET_TABLE.metrics,
+    *ALL_SUBNETS_TABLE.metrics,
+    *(metric for table in EKS_TABLES for metric in table.metrics),
     *EXPORTER_METRICS,
     *LEGACY_TABLE.metrics,
 )

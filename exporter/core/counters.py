@@ -144,12 +144,29 @@ def children(family: Family) -> tuple[Series, ...]:
 SERIES: tuple[Series, ...] = tuple(child for family in FAMILIES for child in children(family))
 _INDEX: Mapping[Series, int] = MappingProxyType({child: i for i, child in enumerate(SERIES)})
 _ASSIGNMENT_FAILURES_INDEX = _INDEX[Series(ASSIGNMENT_FAILURES, ())]
+# Series that are kept by node too.
+_BY_NODE = frozenset(
+    {_ASSIGNMENT_FAILURES_INDEX}
+    | {
+        index
+        for series, index in _INDEX.items()
+        if series.family is AWS_API_ERRORS and series.values[1] in AWS_ERRORS
+    }
+)
+# How long an error of AWS says something of now: ipamd's back-off (reference 3.2).
+RECENT_SECONDS = 120.0
+
+# A failed call of ipamd's: the operation, and AWS's error code.
+AwsError = tuple[str, ...]
+
 # How many calls there were stands so far behind how long they took: both families have the same
 # labels, and follow one another.
 _APART = len(children(AWS_API_MILLISECONDS))
 _TIMES = _INDEX[children(AWS_API_MILLISECONDS)[0]]
 _CALLS = _TIMES + _APART
 _AFTER_CALLS = _CALLS + _APART
+# Series whose gains are looked at one by one.
+_KEPT = _BY_NODE | frozenset(range(_TIMES, _AFTER_CALLS))
 
 
 def index_of(family: Family, values: tuple[str, ...]) -> int:
@@ -199,7 +216,9 @@ class Ledger:
 
     `polled` is when the latest cycle began. `listed` holds for each pod the cycle before the one
     that first listed it: a process that started later did so under our eyes. `failures` holds the
-    assignment failures by node. `timings` are those of the latest cycle alone, None without a call.
+    assignment failures by node, and `errors` when the known error codes of AWS last gained there,
+    for as long as that is recent. `timings` are those of the latest cycle alone, None without a
+    call.
     """
 
     polled: float | None = None
@@ -207,6 +226,7 @@ class Ledger:
     last: Mapping[str, LastReading] = field(default_factory=dict)
     totals: tuple[float, ...] = (0.0,) * len(SERIES)
     failures: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[AwsError, float]] = field(default_factory=dict)
     timings: Timings | None = None
 
 
@@ -218,6 +238,7 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
     listed: dict[str, float] = {}
     last: dict[str, LastReading] = {}
     failures: dict[str, float] = {}
+    errors = _recent(ledger.errors, now)
     totals = list(ledger.totals)
     timed: list[tuple[float, float]] = []
     polled = ledger.polled
@@ -233,17 +254,34 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
                 spent: dict[int, float] = {}
                 for index, gain in gains(before, reading, listed[pod.uid]):
                     totals[index] += gain
+                    if gain <= 0 or index not in _KEPT:
+                        continue
                     if index == _ASSIGNMENT_FAILURES_INDEX:
                         failed += gain
-                    elif _TIMES <= index < _CALLS:
+                    elif index < _TIMES or index >= _AFTER_CALLS:
+                        errors.setdefault(node, {})[SERIES[index].values] = now
+                    elif index < _CALLS:
                         spent[index + _APART] = gain
-                    elif _CALLS <= index < _AFTER_CALLS and gain > 0.0:
+                    else:
                         timed.append((gain, spent.get(index, 0.0)))
                 before = LastReading(reading.time, reading.started, reading.counts)
             if before is not None:
                 last[pod.uid] = before
         failures[node] = failed
-    return Ledger(now, listed, last, tuple(totals), failures, _timings(timed))
+    expected = {node: met for node, met in errors.items() if node in failures}
+    return Ledger(now, listed, last, tuple(totals), failures, expected, _timings(timed))
+
+
+def _recent(
+    errors: Mapping[str, Mapping[AwsError, float]], now: float
+) -> dict[str, dict[AwsError, float]]:
+    """The errors that are recent, by node; a clock that was set back makes none of the future."""
+    kept: dict[str, dict[AwsError, float]] = {}
+    for node, met in errors.items():
+        recent = {error: at for error, at in met.items() if 0 <= now - at <= RECENT_SECONDS}
+        if recent:
+            kept[node] = recent
+    return kept
 
 
 def _timings(timed: Sequence[tuple[float, float]]) -> Timings | None:

@@ -18,8 +18,12 @@ class Source(StrEnum):
     DAEMONSETS = "daemonsets"
     PODS = "pods"  # hostNetwork pods of all namespaces
     ENICONFIGS = "eniconfigs"
+    CNINODES = "cninodes"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
+    REVIEWS = "reviews"  # who may see the figures, as Kubernetes tells of bearer tokens
+    WEB_CONFIG = "web_config"  # and as the web-config has it; down while its files are no use
+    EKS = "eks"
     CLOUDWATCH = "cloudwatch"  # no source, but what may be missing all the same
 
 
@@ -40,6 +44,7 @@ _BASIC = (
     Source.DAEMONSETS,
     Source.PODS,
     Source.ENICONFIGS,
+    Source.CNINODES,
 )
 
 # What is asked of AWS, and how a request can end.
@@ -48,6 +53,9 @@ AWS_OPERATIONS = (
     ("ec2", "DescribeNetworkInterfaces"),
     ("ec2", "DescribeSubnets"),
     ("ec2", "GetSubnetCidrReservations"),
+    ("eks", "DescribeAddon"),
+    ("eks", "DescribeAddonVersions"),
+    ("eks", "DescribeCluster"),
     ("cloudwatch", "PutMetricData"),
 )
 AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")

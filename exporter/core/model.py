@@ -5,10 +5,11 @@ Times are Unix seconds as floats. Empty strings mean "not known"; None means "no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+
+from exporter.core.introspection import Introspection
 
 # Nothing after a node's first two minutes is "still starting" (DESIGN, promise 1).
 STARTING_SECONDS = 120.0
@@ -29,6 +30,20 @@ class Reason(StrEnum):
     INCONSISTENT = "inconsistent"
     REFUSED_ADDRESS = "refused_address"
     READER_MISSING = "reader_missing"
+
+
+class BlockedBy(StrEnum):
+    """Why a node cannot give one more pod an address; the closed list behind its `reason` label."""
+
+    SUBNET_EXHAUSTED = "subnet_exhausted"
+    NO_FREE_PREFIX = "no_free_prefix"
+    ENI_LIMIT = "eni_limit"
+    IP_LIMIT = "ip_limit"
+    ATTACHMENT_LIMIT = "attachment_limit"
+    MAX_PODS = "max_pods"
+    THROTTLED = "throttled"
+    COOLDOWN = "cooldown"
+    BACK_OFF = "back_off"
 
 
 class IpMode(StrEnum):
@@ -70,7 +85,7 @@ class Node:
     region: str = ""
     nodegroup: str = ""
     max_pods: int | None = None
-    offers_pod_eni: bool = False
+    pod_eni_capacity: int | None = None  # None where it offers no branch ENIs
     fargate: bool = False
     addresses: tuple[str, ...] | None = None  # InternalIPs; None where nodes may not be read
 
@@ -95,14 +110,34 @@ class Pod:
         """Whether a boolean setting of the CNI is on, by the values Go's ParseBool accepts."""
         return self.env.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
 
+    def disabled(self, name: str) -> bool:
+        """Whether a boolean setting that is on by default is off, by the same function's values."""
+        return self.env.get(name, "") in ("0", "f", "F", "false", "FALSE", "False")
+
+    @property
+    def custom_networking(self) -> bool:
+        """Whether pods get addresses where an ENIConfig says, and none on the primary ENI."""
+        return self.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An expected node and the aws-node pod to read there, if there is one."""
+    """An expected node and the aws-node pod to read there, if there is one.
+
+    `eniconfig` names the ENIConfig that custom networking goes by there, empty where none is or
+    the node's labels may not be read. `trunk` says that a trunk ENI was asked for there.
+    """
 
     node: Node
     pod: Pod | None = None
     host_network_pods: int | None = None
+    eniconfig: str = ""
+    trunk: bool = False
+
+    @property
+    def has_trunk_slot(self) -> bool:
+        """Whether one of the node's ENIs is, or is to be, the trunk of its pods' branch ENIs."""
+        return self.trunk or bool(self.node.pod_eni_capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +155,8 @@ class Counts:
 class Reading:
     """What one aws-node pod said at `time`, in addresses, ENIs and prefixes.
 
-    `actions` are the ones of ipamd that were in progress.
+    `actions` are the ones of ipamd that were in progress. `introspection` is what its books say
+    beside its page, where they could be read.
     """
 
     time: float
@@ -134,6 +170,7 @@ class Reading:
     assigned_by_eni: tuple[tuple[str, int], ...] = ()
     actions: int = 0
     counts: Counts = Counts()
+    introspection: Introspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,29 +208,16 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
-    `eniconfig_subnets` are those that ENIConfigs name for pods.
+    `eniconfigs` are the subnets for pods by the ENIConfig that names them. `settings` are the
+    variables that the DaemonSet gives aws-node.
     """
 
     targets: tuple[Target, ...]
     nodes_known: bool
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
-    eniconfig_subnets: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All outcomes of one cycle, that began at `time`.
-
-    `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
-    allow, as far as EC2 told.
-    """
-
-    time: float
-    discovery: Discovery
-    outcomes: tuple[Outcome, ...]
-    subnets: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, InstanceType] = field(default_factory=dict)
+    eniconfigs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +244,17 @@ class Subnet:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetRoom:
+    """What pods can still get in a subnet: `free` addresses, others that are kept for prefixes,
+    and whole /28 `blocks` for these, None where the subnet's ENIs could not be read."""
+
+    subnet: Subnet
+    free: int
+    prefix_reserved: int = 0
+    blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,31 +303,36 @@ class InstanceType:
         return self.bare_metal or self.hypervisor == "nitro"
 
 
-class Discoverer(Protocol):
-    """The door that knows which nodes are expected."""
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """What EKS was given for the cluster's control plane; empty where EKS does not tell."""
 
-    def discover(self) -> Discovery | None:
-        """Return what should be read now, or None while that is not known yet."""
-
-
-class NodeReader(Protocol):
-    """The door that reads aws-node pods."""
-
-    async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
-        """Return one outcome per target, in the order of the targets."""
+    vpc_id: str = ""
+    subnets: frozenset[str] = frozenset()
 
 
-class SubnetReader(Protocol):
-    """The door that reads EC2; each call raises `Unavailable` alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ec2Facts:
+    """What EC2 told lately that bears on the nodes, as far as it did.
 
-    async def find_vpcs(self, instance_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return the VPCs that these instances are in."""
+    `homes` has by instance the subnet of its primary ENI, `types` what instance types allow, and
+    `rooms` what there is left in subnets, by id. `pod_enis` counts the pods' branch ENIs by
+    instance, those without any left out; None where EC2 told nothing of ENIs. `drifts` has by
+    pod (uid) by how many addresses ipamd's figures exceed EC2's.
+    """
 
-    async def read_enis(self, *, vpc_ids: Sequence[str]) -> tuple[Eni, ...]:
-        """Return all ENIs of these VPCs."""
+    homes: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, InstanceType] = field(default_factory=dict)
+    rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
+    pod_enis: Mapping[str, int] | None = None
+    drifts: Mapping[str, int] = field(default_factory=dict)
 
-    async def read_subnets(self, ids: Iterable[str], vpc_ids: Iterable[str]) -> tuple[Subnet, ...]:
-        """Return these subnets, and those of the VPCs that are tagged for the CNI."""
 
-    async def read_instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
-        """Return what is known of these types; raises nothing, an unknown type is left out."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All outcomes of one cycle, that began at `time`, beside what EC2 told by then."""
+
+    time: float
+    discovery: Discovery
+    outcomes: tuple[Outcome, ...]
+    ec2: Ec2Facts = Ec2Facts()

@@ -1,6 +1,7 @@
 """Reads the aws-node pods of all targets, many at a time, each within its own time limit.
 
-How a page is fetched is a `Fetch`; what it says is `ipamd_page`'s business.
+How a page is fetched is a `Fetch`; what it says is `ipamd_page`'s business, and what ipamd's
+introspection says beside it, and when it is asked, is `introspection`'s.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.core.dial import refusal
 from exporter.core.model import STARTING_SECONDS, Outcome, Read, Reading, Reason, Target, Unread
 from exporter.inputs import http
-from exporter.inputs.fetch import Fetch, FetchFailed
+from exporter.inputs.fetch import Fetch, FetchFailed, Place
+from exporter.inputs.introspection import Introspections, Visit
 from exporter.inputs.ipamd_page import parse_page
 
 # Reasons that a node's first minutes explain.
@@ -53,12 +55,18 @@ class NodesConfig:
 
 
 def direct(config: NodesConfig) -> Fetch:
-    """Return the `Fetch` that connects to the nodes themselves."""
+    """Return the `Fetch` of the metrics page that connects to the nodes themselves."""
+    return directly(Place(config.port, "/metrics", config.timeout))
+
+
+def directly(place: Place) -> Fetch:
+    """Return the `Fetch` of a place that connects to the nodes themselves."""
 
     async def fetch(target: Target) -> bytes:
         assert target.pod is not None
-        deadline = asyncio.get_running_loop().time() + config.timeout
-        return await http.get(target.pod.ip, config.port, path="/metrics", deadline=deadline)
+        deadline = asyncio.get_running_loop().time() + place.seconds
+        address, port = target.pod.ip, place.port
+        return await http.get(address, port, path=place.path, deadline=deadline, limit=place.limit)
 
     return fetch
 
@@ -77,23 +85,42 @@ class _Crowd:
         await self._busy.acquire()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take the room there is, give the busy one's place up early if it takes too long."""
-        busy = True
+    def place(self) -> Iterator[_Place]:
+        """Take the room there is."""
+        place = _Place(self._busy.release, self._patience)
+        try:
+            yield place
+        finally:
+            place.give_up()
+            self._sockets.release()
 
-        def give_up() -> None:
-            nonlocal busy
-            if busy:
-                busy = False
-                self._busy.release()
 
-        patience = asyncio.get_running_loop().call_later(self._patience, give_up)
+class _Place:
+    """A busy one's place, which is given up early for a node that keeps us waiting.
+
+    Time that we take ourselves is not the node's: an answer that waits to be parsed must not let
+    another one in beside it.
+    """
+
+    def __init__(self, release: Callable[[], None], patience: float) -> None:
+        self._release = release
+        self._patience = patience
+        self._held = True
+
+    def give_up(self) -> None:
+        """Let another node be asked, once."""
+        if self._held:
+            self._held = False
+            self._release()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for the node, and give the place up if that takes too long."""
+        patience = asyncio.get_running_loop().call_later(self._patience, self.give_up)
         try:
             yield
         finally:
             patience.cancel()
-            give_up()
-            self._sockets.release()
 
 
 class _Pace:
@@ -120,17 +147,25 @@ class _Pace:
 
 
 class Nodes:
-    """A `NodeReader` over a way to fetch pages."""
+    """A `NodeReader` over a way to fetch pages; without `introspection` the pages are all."""
 
     def __init__(
-        self, config: NodesConfig, fetch: Fetch, *, clock: Callable[[], float] = time.time
+        self,
+        config: NodesConfig,
+        fetch: Fetch,
+        *,
+        introspection: Introspections | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._fetch = fetch
+        self._introspection = introspection
         self._clock = clock
 
     async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
         """Return one outcome per target, in the order of the targets."""
+        if self._introspection is not None:
+            self._introspection.begin(targets)
         crowd, pace = _Crowd(self._config), _Pace()
         outcomes: list[Outcome | asyncio.Task[Outcome]] = []
         async with asyncio.TaskGroup() as reads:
@@ -160,18 +195,26 @@ class Nodes:
 
     async def _ask(self, target: Target, crowd: _Crowd, pace: _Pace) -> Outcome:
         try:
-            with crowd.place():
+            with crowd.place() as place:
                 await pace.wait()
-                async with asyncio.timeout(self._config.timeout * _OVERTIME):
-                    body = await self._fetch(target)
-                await pace.wait()
-                return Read(target, self._parse(target, body))
+                deadline = asyncio.get_running_loop().time() + self._config.timeout
+                visit = Visit(deadline, pace.wait, place.waiting)
+                reading = await self._page(target, visit)
+                if self._introspection is None:
+                    return Read(target, reading)
+                told = await self._introspection.of(target, visit)
+                return Read(target, replace(reading, introspection=told) if told else reading)
         except FetchFailed as failed:
             return self._unread(target, failed.reason, failed.detail)
         except TimeoutError:
             return self._unread(target, Reason.TIMEOUT, "no answer")
 
-    def _parse(self, target: Target, body: bytes) -> Reading:
+    async def _page(self, target: Target, visit: Visit) -> Reading:
+        """Return what a node's page says; its bytes are not kept while introspection is asked."""
+        with visit.waiting():
+            async with asyncio.timeout(self._config.timeout * _OVERTIME):
+                body = await self._fetch(target)
+        await visit.turn()
         several_cards = target.pod is not None and target.pod.enabled("ENABLE_MULTI_NIC")
         return parse_page(body, self._clock(), several_cards=several_cards)
 

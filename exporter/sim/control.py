@@ -4,17 +4,21 @@ events.
 Every answer is JSON; a request that makes no sense is answered 400 with an `error`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
+from exporter.sim.eks_server import EksServer
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
+from exporter.sim.vpc import Refusal
 
 Body = dict[str, Any]
+_PLAN = ("action", "times", "after", "seconds")
 
 
 class Control:
@@ -35,15 +39,20 @@ class Control:
                 web.post("/books/forget", self._forget),
                 web.post("/step", self._step),
                 web.post("/faults", self._faults),
+                web.post("/introspection", self._introspection),
                 web.post("/events", self._events),
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
+                web.post("/eks", self._eks),
                 web.get("/cloudwatch", self._taken),
                 web.post("/cloudwatch", self._cloudwatch),
                 web.post("/minute", self._minute),
                 web.post("/subnets", self._subnets),
+                web.post("/subnets/crowd", self._crowd),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
+                web.post("/callers", self._callers),
+                web.post("/grants", self._grants),
             ]
         )
         return app
@@ -66,20 +75,19 @@ class Control:
         return _json(self._simulation.truth())
 
     async def _requests(self, _request: web.Request) -> web.Response:
-        ec2 = self._simulation.ec2
-        asked = {"ec2": ec2.api.summary()} if ec2 is not None else {}
+        asked = {name: it.api.summary() for name, it in self._aws().items()}
         return _json({**self._simulation.traffic.summary(), **asked})
 
     async def _clear(self, _request: web.Request) -> web.Response:
         self._simulation.traffic.clear()
-        if (ec2 := self._simulation.ec2) is not None:
-            ec2.api.requests.clear()
+        for service in self._aws().values():
+            service.api.requests.clear()
         return _json({})
 
     async def _forget(self, _request: web.Request) -> web.Response:
         self._simulation.ledger.forget()
-        if (ec2 := self._simulation.ec2) is not None:
-            ec2.forget()
+        for service in self._aws().values():
+            service.forget()
         return _json({})
 
     async def _step(self, request: web.Request) -> web.Response:
@@ -94,6 +102,11 @@ class Control:
             return _json({"nodes": await self._simulation.spread_faults(float(body["share"]))})
         names = self._names(body)
         return _json({"nodes": await self._simulation.set_fault(names, body.get("fault"))})
+
+    async def _introspection(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        names = self._names(body)
+        return _json({"nodes": await self._simulation.set_reach(names, body["state"])})
 
     async def _events(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -115,6 +128,16 @@ class Control:
             await ec2.set_trouble(body.pop("trouble"), **body)
         return _json(ec2.state())
 
+    async def _eks(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if (eks := self._simulation.eks) is None:
+            raise ValueError("only a living cluster has EKS")
+        eks.change(body)
+        if "trouble" in body:
+            plan = {name: body[name] for name in _PLAN if name in body}
+            await eks.set_trouble(body["trouble"], **plan)
+        return _json(eks.state())
+
     async def _taken(self, _request: web.Request) -> web.Response:
         return _json(self._simulation.cloudwatch.state())
 
@@ -129,6 +152,11 @@ class Control:
     async def _subnets(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return _json({"subnet": self._living_ec2().add_subnet(body["cidr"])})
+
+    async def _crowd(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        self._living_ec2().crowd(body["subnet"], int(body["enis"]))
+        return _json({})
 
     async def _eni_configs(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -145,6 +173,34 @@ class Control:
             "current": tokens.current,
         }
         return _json({"token": made[body.get("do", "current")](profile)})
+
+    async def _callers(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        callers = self._simulation.callers
+        match body["do"]:
+            case "issue":
+                token = callers.issue(
+                    body["user"], body.get("groups", ()), seconds=body.get("seconds")
+                )
+                return _json({"token": token})
+            case "permit":
+                callers.permit(body["subject"], body["paths"])
+            case "revoke":
+                callers.revoke(body["token"])
+            case other:
+                raise ValueError(f"callers cannot {other!r}")
+        return _json({})
+
+    async def _grants(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        rules = rules_of(body["manifests"], body["namespace"], body["account"])
+        self._simulation.tokens.grant(rules)
+        return _json({"rules": len(rules)})
+
+    def _aws(self) -> Mapping[str, Ec2Server | EksServer]:
+        """The services of AWS that there are, by name."""
+        services = {"ec2": self._simulation.ec2, "eks": self._simulation.eks}
+        return {name: it for name, it in services.items() if it is not None}
 
     def _living_ec2(self) -> Ec2Server:
         if (ec2 := self._simulation.ec2) is None:
@@ -165,7 +221,7 @@ async def _told_apart(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, Refusal) as error:
         return _json({"error": f"{type(error).__name__}: {error}"}, status=400)
 
 
@@ -190,6 +246,7 @@ def _shown(node: Node) -> dict[str, object]:
         "nodegroup": machine.group,
         "instance_type": machine.instance_type,
         "fault": node.fault,
+        "introspection": node.reach,
         "pods": [
             {
                 "name": pod.name,

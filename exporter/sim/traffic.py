@@ -14,6 +14,8 @@ class Traffic:
     pages: Counter[str] = field(default_factory=Counter)
     served_whole: Counter[str] = field(default_factory=Counter)
     other_paths: Counter[str] = field(default_factory=Counter)
+    introspected: Counter[str] = field(default_factory=Counter)
+    introspected_whole: Counter[str] = field(default_factory=Counter)
     redirects_followed: int = 0
     idle_closed: int = 0
     lists: Counter[str] = field(default_factory=Counter)
@@ -21,6 +23,7 @@ class Traffic:
     watches: Counter[str] = field(default_factory=Counter)
     gets: Counter[str] = field(default_factory=Counter)
     proxied: Counter[str] = field(default_factory=Counter)
+    reviews: Counter[str] = field(default_factory=Counter)
     unauthorized: int = 0
     forbidden: Counter[str] = field(default_factory=Counter)
     expired: int = 0

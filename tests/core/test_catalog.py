@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
 from exporter.core.catalog import (
+    ALL_SUBNETS_TABLE,
     CLOUDWATCH_GAUGES,
     CLOUDWATCH_SUBNETS,
     CLOUDWATCH_TOTALS,
+    EKS_TABLES,
     EXPORTER_METRICS,
     LEGACY_TABLE,
     METRICS,
@@ -23,8 +26,8 @@ from exporter.core.catalog import (
     Key,
     Kind,
     LabelTexts,
+    Metric,
     ReportTable,
-    Sample,
     Unit,
 )
 from exporter.core.counters import (
@@ -36,6 +39,7 @@ from exporter.core.counters import (
     SERIES,
     Series,
 )
+from exporter.core.eks import ADDON_ISSUES, CLUSTER_ISSUES, EksReport
 from exporter.core.health import (
     AWS_OPERATIONS,
     AWS_OUTCOMES,
@@ -44,12 +48,17 @@ from exporter.core.health import (
     Source,
     SourceHealth,
 )
-from exporter.core.model import Identity, Reason, Target
+from exporter.core.model import Identity, Outcome, Reason, Target
 from exporter.core.owners import ENI_OWNERS, Use
 from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage
 from tests.builders import (
     NOW,
+    addon,
+    books,
+    eks_cluster,
+    eks_report,
+    held,
     node,
     pod,
     read,
@@ -77,8 +86,11 @@ vpc_cni_cluster_forced_eni_removals_total counter
 vpc_cni_cluster_forced_ip_removals_total counter
 vpc_cni_cluster_pod_eni_errors_total counter fn
 vpc_cni_cluster_aws_utils_errors_total counter fn
+vpc_cni_setting gauge name value
+vpc_cni_setting_value gauge name
 vpc_cni_cluster_nodes gauge state
 vpc_cni_cluster_unread_nodes gauge reason
+vpc_cni_cluster_introspected_nodes gauge
 vpc_cni_cluster_ip_addresses gauge state
 vpc_cni_cluster_ip_capacity gauge
 vpc_cni_cluster_enis gauge
@@ -86,6 +98,7 @@ vpc_cni_cluster_eni_capacity gauge
 vpc_cni_cluster_delegated_prefixes gauge
 vpc_cni_zone_nodes gauge zone state
 vpc_cni_zone_unread_nodes gauge zone reason
+vpc_cni_zone_introspected_nodes gauge zone
 vpc_cni_zone_ip_addresses gauge zone state
 vpc_cni_zone_ip_capacity gauge zone
 vpc_cni_zone_enis gauge zone
@@ -93,6 +106,7 @@ vpc_cni_zone_eni_capacity gauge zone
 vpc_cni_zone_delegated_prefixes gauge zone
 vpc_cni_nodegroup_nodes gauge nodegroup state
 vpc_cni_nodegroup_unread_nodes gauge nodegroup reason
+vpc_cni_nodegroup_introspected_nodes gauge nodegroup
 vpc_cni_nodegroup_ip_addresses gauge nodegroup state
 vpc_cni_nodegroup_ip_capacity gauge nodegroup
 vpc_cni_nodegroup_enis gauge nodegroup
@@ -101,12 +115,17 @@ vpc_cni_nodegroup_delegated_prefixes gauge nodegroup
 vpc_cni_node_info gauge node instance_id instance_type zone nodegroup subnet_id cni_version ip_mode
 vpc_cni_node_read gauge node
 vpc_cni_node_ip_addresses gauge node state
+vpc_cni_node_drift_ip_addresses gauge node
+vpc_cni_node_ec2_drift_ip_addresses gauge node
 vpc_cni_node_ip_capacity gauge node
 vpc_cni_node_enis gauge node
 vpc_cni_node_eni_capacity gauge node
 vpc_cni_node_delegated_prefixes gauge node
 vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
+vpc_cni_node_pod_enis gauge node
+vpc_cni_node_pod_eni_capacity gauge node
+vpc_cni_node_blocked gauge node reason
 vpc_cni_node_ip_assignment_failures_total counter node
 vpc_cni_subnet_info gauge subnet_id name vpc_id zone zone_id cidr
 vpc_cni_subnet_role gauge subnet_id role
@@ -119,6 +138,12 @@ vpc_cni_subnet_prefix_blocks gauge subnet_id state
 vpc_cni_subnet_fragmentation_ratio gauge subnet_id
 vpc_cni_subnet_enis gauge subnet_id owner
 vpc_cni_leaked_enis gauge subnet_id owner
+vpc_cni_subnet_exhaustion_seconds gauge subnet_id
+vpc_cni_cluster_upgrade_addresses_ready gauge
+vpc_cni_cluster_health_issues gauge code
+vpc_cni_addon_info gauge addon version status latest_version
+vpc_cni_addon_update_available gauge addon
+vpc_cni_addon_health_issues gauge addon code
 vpc_cni_exporter_build_info gauge version
 vpc_cni_exporter_source_up gauge source
 vpc_cni_exporter_last_success_timestamp_seconds gauge source
@@ -133,6 +158,8 @@ awscni_eni_max gauge
 awscni_ip_max gauge
 awscni_total_ipv4_prefixes gauge
 """.strip().splitlines()
+
+Row = TypeVar("Row")
 
 BLOCKS = 'vpc_cni_subnet_prefix_blocks{state="free"}'
 # The same on CloudWatch: name, unit, what a point is, and the twin. Dashboards and alarms of
@@ -199,13 +226,18 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
     found: Published = {}
 
     def record(
-        name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
-    ) -> str:
-        for suffix, extra, value in samples:
-            assert len(key + extra) == len(labels), name
-            assert (name + suffix, *key, *extra) not in found, name
-            found[name + suffix, *key, *extra] = value
-        return ""
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        for row, key, _ in zip(rows, keys, texts, strict=True):
+            samples = tuple(metric.samples(row))
+            for suffix, extra, value in samples:
+                assert len(key + extra) == len(metric.labels), metric.name
+                assert (metric.name + suffix, *key, *extra) not in found, metric.name
+                found[metric.name + suffix, *key, *extra] = value
+            if metric.value is not None:
+                told = metric.value(row)
+                assert samples == (() if told is None else (("", (), told),))
+        return [""] * len(rows)
 
     drawing(record)
     return found
@@ -226,6 +258,17 @@ def published_of(*subnets: SubnetUsage) -> Published:
 
     def drawing(draw: Draw) -> None:
         SUBNET_TABLE.drawn(subnets, draw, {})
+        ALL_SUBNETS_TABLE.drawn(subnets, draw, {})
+
+    return recorded(drawing)
+
+
+def published_of_eks(told: EksReport) -> Published:
+    """Everything that is published of what EKS told."""
+
+    def drawing(draw: Draw) -> None:
+        for table in EKS_TABLES:
+            table.drawn(told, draw, {})
 
     return recorded(drawing)
 
@@ -276,7 +319,7 @@ class TestTheInterface:
 
     def test_has_no_label_on_a_node_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
-        assert labels == {(), ("state",)}
+        assert labels == {(), ("state",), ("reason",)}
 
     def test_has_no_label_on_a_subnet_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels for it in SUBNET_TABLE.metrics if it.unit is not Unit.INFO}
@@ -405,6 +448,36 @@ def test_a_node_that_was_read_is_published_with_all_its_figures() -> None:
     }
 
 
+INTROSPECTED = reading(introspection=books(held(attached=18, assigned=5, cooldown=3)))
+
+
+def test_a_node_that_was_introspected_is_published_with_what_is_in_cooldown() -> None:
+    drifts = snapshot(read(NODE_1, INTROSPECTED), ec2_drifts={"pod-1": -9})
+    found = published(step(Memory(), drifts)[1], (NODE_TABLE,))
+    assert about("vpc_cni_node_ip_addresses", found) == {
+        ("node-1", "assigned"): 5,
+        ("node-1", "warm"): 10,
+        ("node-1", "cooldown"): 3,
+    }
+    assert about("vpc_cni_node_drift_ip_addresses", found) == {("node-1",): 0}
+    assert about("vpc_cni_node_ec2_drift_ip_addresses", found) == {("node-1",): -9}
+
+
+def test_each_scope_tells_what_is_in_cooldown_and_of_how_many_nodes() -> None:
+    found = published(report(read(NODE_1, INTROSPECTED), read("node-3")))
+    for scope, key in (("cluster", ()), ("zone", ("a",)), ("nodegroup", ("blue",))):
+        addresses = about(f"vpc_cni_{scope}_ip_addresses", found)
+        assert addresses[*key, "cooldown"] == 3
+        assert about(f"vpc_cni_{scope}_introspected_nodes", found)[key] == 1
+    assert about("vpc_cni_zone_ip_addresses", found) == {
+        ("a", "assigned"): 5,
+        ("a", "warm"): 10,
+        ("a", "cooldown"): 3,
+        ("eu-west-1a", "assigned"): 5,
+        ("eu-west-1a", "warm"): 13,
+    }
+
+
 def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
     bare = Target(node("node-2", instance_id="", instance_type="", zone="", max_pods=None))
     found = published(report(unread(bare, Reason.NO_POD)), (NODE_TABLE,))
@@ -412,6 +485,26 @@ def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
         ("vpc_cni_node_info", "node-2", "", "", "none", "blue", "", "", ""): 1,
         ("vpc_cni_node_read", "node-2"): 0,
         ("vpc_cni_node_ip_assignment_failures_total", "node-2"): 0,
+    }
+
+
+@pytest.mark.parametrize("seen", [read, unread], ids=["read", "not read"])
+def test_a_node_that_offers_branch_enis_is_published_with_these_read_or_not(
+    seen: Callable[[Target], Outcome],
+) -> None:
+    where = target(node(pod_eni_capacity=9))
+    told = step(Memory(), snapshot(seen(where), pod_enis={"i-1": 3}))[1]
+    found = published(told, (NODE_TABLE,))
+    assert about("vpc_cni_node_pod_eni_capacity", found) == {("node-1",): 9}
+    assert about("vpc_cni_node_pod_enis", found) == {("node-1",): 3}
+
+
+def test_a_node_is_blocked_for_the_reasons_that_hold_and_has_no_sample_for_others() -> None:
+    full = read(target(node("node-7", max_pods=20)), reading(assigned=27, attached=27))
+    found = published(report(full, READ), (NODE_TABLE,))
+    assert about("vpc_cni_node_blocked", found) == {
+        ("node-7", "eni_limit"): 1,
+        ("node-7", "max_pods"): 1,
     }
 
 
@@ -430,6 +523,7 @@ def usage_of(scope: str, *key: str, nodes: int, timed_out: int) -> Published:
         (f"vpc_cni_{scope}_nodes", *key, "read"): read,
         (f"vpc_cni_{scope}_nodes", *key, "unread"): timed_out,
         **{(f"vpc_cni_{scope}_unread_nodes", *key, why): n for why, n in reasons.items()},
+        (f"vpc_cni_{scope}_introspected_nodes", *key): 0,
         **(
             {
                 (f"vpc_cni_{scope}_ip_addresses", *key, "assigned"): 5,
@@ -617,6 +711,7 @@ def test_the_exporters_own_metrics_tell_its_health() -> None:
         ("vpc_cni_exporter_source_up", "daemonsets"): 0,
         ("vpc_cni_exporter_source_up", "pods"): 0,
         ("vpc_cni_exporter_source_up", "eniconfigs"): 0,
+        ("vpc_cni_exporter_source_up", "cninodes"): 0,
         ("vpc_cni_exporter_last_success_timestamp_seconds", "ipamd"): NOW,
         ("vpc_cni_exporter_cycle_duration_seconds", "ipamd"): 0.25,
         **{(failures, reason.value): 0 for reason in Reason},
@@ -638,21 +733,23 @@ def test_a_source_has_samples_from_when_it_is_switched_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "source", "number"),
+    ("source", "service", "count"),
     [
-        pytest.param("ec2", Source.EC2_ENIS, 16, id="EC2"),
-        pytest.param("cloudwatch", Source.CLOUDWATCH, 4, id="CloudWatch"),
+        pytest.param(Source.EC2_ENIS, "ec2", 16, id="EC2"),
+        pytest.param(Source.EKS, "eks", 12, id="EKS"),
+        pytest.param(Source.CLOUDWATCH, "cloudwatch", 4, id="CloudWatch"),
     ],
 )
 def test_requests_to_a_service_are_all_there_at_0_where_it_is_on_and_not_at_all_elsewhere(
-    service: str, source: Source, number: int
+    source: Source, service: str, count: int
 ) -> None:
-    operations = [it for it in AWS_OPERATIONS if it[0] == service]
-    children = {(*it, outcome) for it in operations for outcome in AWS_OUTCOMES}
+    children = {
+        (*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES if it[0] == service
+    }
     on = Health("1.2.3").with_source(source, SourceHealth())
     assert about(REQUESTS, own(on)) == dict.fromkeys(children, 0)
     assert about(REQUESTS, own(Health("1.2.3"))) == {}
-    assert len(children) == number
+    assert len(children) == count
 
 
 def test_points_are_told_by_outcome_where_cloudwatch_is_on_and_not_at_all_elsewhere() -> None:
@@ -701,30 +798,36 @@ def test_the_table_of_problems_has_the_nodes_that_someone_should_look_at() -> No
 
 
 def test_a_table_can_be_narrowed_to_some_names() -> None:
-    enis = NODE_TABLE.only(lambda name: "eni" in name)
+    enis = NODE_TABLE.only(lambda name: "node_eni" in name)
     assert [it.name for it in enis.metrics] == ["vpc_cni_node_enis", "vpc_cni_node_eni_capacity"]
     assert enis.scope is NODE_TABLE.scope
 
 
 class TestDrawing:
     @staticmethod
-    def draw(name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts) -> str:
-        texts[key, ()] = "a text"
-        return " ".join((name, *key, *(str(value) for _, _, value in samples)))
+    def draw(
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        drawn = []
+        for row, key, known in zip(rows, keys, texts, strict=True):
+            known[key, ()] = "a text"
+            told = (str(value) for _, _, value in metric.samples(row))
+            drawn.append(" ".join((metric.name, *key, *told)))
+        return drawn
 
-    table = NODE_TABLE.only(lambda name: name.endswith(("_enis", "_read")))
+    table = NODE_TABLE.only(lambda name: name.endswith(("_node_enis", "_read")))
 
     def test_gives_a_text_per_row_and_metric(self) -> None:
         shown = report(READ, UNREAD)
         assert self.table.drawn(shown, self.draw, {}) == {
             ("node-1",): Drawn(
                 shown.nodes[0],
-                ("vpc_cni_node_read node-1 1.0", "vpc_cni_node_enis node-1 2"),
+                ("vpc_cni_node_read node-1 1", "vpc_cni_node_enis node-1 2"),
                 {(("node-1",), ()): "a text"},
             ),
             ("node-2",): Drawn(
                 shown.nodes[1],
-                ("vpc_cni_node_read node-2 0.0", "vpc_cni_node_enis node-2"),
+                ("vpc_cni_node_read node-2 0", "vpc_cni_node_enis node-2"),
                 {(("node-2",), ()): "a text"},
             ),
         }
@@ -735,7 +838,7 @@ class TestDrawing:
         second = self.table.drawn(report(changed, UNREAD), self.draw, first)
         assert second["node-2",] is first["node-2",]
         assert second["node-1",].parts == (
-            "vpc_cni_node_read node-1 1.0",
+            "vpc_cni_node_read node-1 1",
             "vpc_cni_node_enis node-1 3",
         )
 
@@ -749,8 +852,81 @@ class TestDrawing:
         first = self.table.drawn(report(READ, UNREAD), self.draw, {})
         assert list(self.table.drawn(report(UNREAD), self.draw, first)) == [("node-2",)]
 
+    def test_a_table_without_metrics_has_rows_without_texts(self) -> None:
+        shown = report(READ)
+        assert self.table.only(lambda _: False).drawn(shown, self.draw, {}) == {
+            ("node-1",): Drawn(shown.nodes[0], (), {})
+        }
+
     def test_leaves_what_was_drawn_before_as_it_was(self) -> None:
         first = self.table.drawn(report(READ), self.draw, {})
         kept = dict(first)
         self.table.drawn(report(UNREAD), self.draw, first)
         assert first == kept
+
+
+def test_the_end_of_a_subnet_is_published_where_it_can_be_told() -> None:
+    soon = replace(subnet_usage("subnet-a"), exhaustion_seconds=5400.0)
+    found = published_of(soon, without_enis("subnet-b"))
+    assert about("vpc_cni_subnet_exhaustion_seconds", found) == {("subnet-a",): 5400.0}
+
+
+READY = "vpc_cni_cluster_upgrade_addresses_ready"
+
+
+def test_whether_an_upgrade_finds_addresses_is_published_once_for_all_subnets() -> None:
+    zones = (replace(subnet_usage("subnet-a"), of_eks=True), without_enis("subnet-b", free=99))
+    assert about(READY, published_of(*zones)) == {(): 0}
+    both = (zones[0], replace(zones[1], of_eks=True))
+    assert about(READY, published_of(*both)) == {(): 1}
+    assert about(READY, published_of(subnet_usage("subnet-a"))) == {}
+    assert about(READY, published_of()) == {}
+
+
+def test_what_eks_tells_is_published_with_every_code_at_0_where_there_is_no_issue() -> None:
+    prefix = "vpc_cni_addon"
+    degraded = {"AccessDenied": 2, "other": 1}
+    wanted: Published = {
+        **{("vpc_cni_cluster_health_issues", code): 0 for code in CLUSTER_ISSUES},
+        ("vpc_cni_cluster_health_issues", "Ec2SubnetNotFound"): 1,
+        (
+            f"{prefix}_info",
+            *("vpc-cni", "v1.19.2-eksbuild.1", "DEGRADED", "v1.20.4-eksbuild.2"),
+        ): 1,
+        (
+            f"{prefix}_info",
+            *("coredns", "v1.11.4-eksbuild.2", "ACTIVE", "v1.11.4-eksbuild.2"),
+        ): 1,
+        (f"{prefix}_update_available", "vpc-cni"): 1,
+        (f"{prefix}_update_available", "coredns"): 0,
+        **{
+            (f"{prefix}_health_issues", "vpc-cni", code): degraded.get(code, 0)
+            for code in ADDON_ISSUES
+        },
+        **{(f"{prefix}_health_issues", "coredns", code): 0 for code in ADDON_ISSUES},
+    }
+    assert published_of_eks(eks_report()) == wanted
+
+
+def test_what_eks_did_not_tell_is_absent() -> None:
+    assert published_of_eks(EksReport()) == {}
+    alone = published_of_eks(EksReport(eks_cluster()))
+    assert {name for name, *_ in alone} == {"vpc_cni_cluster_health_issues"}
+    unknown = published_of_eks(EksReport(None, (addon(latest=""),)))
+    assert about("vpc_cni_addon_info", unknown) == {
+        ("vpc-cni", "v1.19.2-eksbuild.1", "ACTIVE", ""): 1
+    }
+    assert about("vpc_cni_addon_update_available", unknown) == {}
+
+
+def test_the_settings_of_the_cni_are_published_as_they_are_written() -> None:
+    settings = {"WARM_IP_TARGET": "5", "MAX_ENI": "many", "ENABLE_IPv4": "TRUE", "SECRET": "x"}
+    _, shown = step(Memory(), snapshot(settings=settings))
+    found = published(shown)
+    assert about("vpc_cni_setting", found) == {
+        ("WARM_IP_TARGET", "5"): 1,
+        ("MAX_ENI", "many"): 1,
+        ("ENABLE_IPv4", "TRUE"): 1,
+    }
+    assert about("vpc_cni_setting_value", found) == {("WARM_IP_TARGET",): 5}
+    assert beginning("vpc_cni_setting", published(report())) == {}

@@ -21,19 +21,32 @@ from exporter.core.counters import (
     Series,
     advance,
 )
-from exporter.core.model import Identity, Outcome, Read, Reading, Reason, Unread
+from exporter.core.model import (
+    BlockedBy,
+    Identity,
+    Outcome,
+    Read,
+    Reading,
+    Reason,
+    SubnetRoom,
+    Target,
+    Unread,
+)
 from exporter.core.report import Memory, Report, Totals, step
 from exporter.core.usage import NodeUsage, grouped, node_usage, total
 from tests.builders import (
     LONG_AGO,
     NOW,
+    books,
     counts,
+    held,
     node,
     pod,
     read,
     reading,
     report,
     snapshot,
+    subnet_usage,
     target,
     unread,
 )
@@ -237,6 +250,42 @@ def test_a_step_goes_on_from_what_the_one_before_remembered() -> None:
     assert second.totals.counts[SERIES.index(failures)] == 2.0
 
 
+def introspected(uid: str, by: int, *, carried: bool = False) -> Outcome:
+    """A node whose books hold so many addresses more than its page says."""
+    said = books(held(attached=20 + by, assigned=0, cooldown=0), carried=carried)
+    what = reading(assigned=0, attached=20, introspection=said)
+    return read(target(node(), pod(uid)), what)
+
+
+def test_a_drift_is_told_of_the_cycles_that_compared_while_the_pod_stays() -> None:
+    cycles = (
+        introspected("old", 16),
+        introspected("old", 17),
+        introspected("old", 99, carried=True),
+        read(target(node(), pod("old")), reading()),
+        introspected("old", -1),
+        introspected("old", -2),
+        unread(target(node(), pod("old"))),
+        introspected("new", -2),
+        introspected("new", -2),
+    )
+    memory, told = Memory(), []
+    for outcome in cycles:
+        memory, result = step(memory, snapshot(outcome))
+        told.append(result.nodes[0].drift)
+    assert told == [0, 16, 16, None, 0, -1, None, 0, -2]
+
+
+def test_the_drift_from_ec2_is_that_of_the_pod_it_was_found_of() -> None:
+    old, new, bare = target(node(), pod("old")), target(node(), pod("new")), Target(node())
+    found = {"old": -9}
+    told = [
+        step(Memory(), snapshot(outcome, ec2_drifts=found))[1].nodes[0].ec2_drift
+        for outcome in (read(old), read(new), unread(old), unread(bare), read(bare))
+    ]
+    assert told == [-9, None, None, None, None]
+
+
 def test_a_step_leaves_what_it_was_given_as_it_was() -> None:
     memory, _ = step(Memory(), snapshot(*OUTCOMES))
     again = step(memory, snapshot(*OUTCOMES, time=NOW + 30))
@@ -259,6 +308,34 @@ def test_the_problems_are_the_nodes_that_were_not_read_or_have_nothing_left() ->
     full = read("node-2", reading(assigned=18, attached=18))
     result = report(read("node-1"), full, unread("node-3"))
     assert [it.name for it in result.problems] == ["node-2", "node-3"]
+
+
+def test_a_node_is_blocked_by_an_error_for_two_minutes_and_is_a_problem_so_long() -> None:
+    full = Series(AWS_API_ERRORS, ("CreateNetworkInterface", "InsufficientFreeAddressesInSubnet"))
+    memory, _ = step(Memory(), snapshot(read(), read("node-2")))
+    seen = {}
+    for seconds in (30, 60, 149, 150, 151):
+        now = NOW + seconds
+        shot = snapshot(read(what=reading(time=now, said={full: 1})), read("node-2"), time=now)
+        memory, found = step(memory, shot)
+        first, second = found.nodes
+        assert second.blocked == ()
+        assert [it.name for it in found.problems] == (["node-1"] if first.blocked else [])
+        seen[seconds] = first.blocked
+    waits = (BlockedBy.SUBNET_EXHAUSTED, BlockedBy.BACK_OFF)
+    assert seen == {30: waits, 60: waits, 149: waits, 150: waits, 151: ()}
+
+
+def test_a_node_is_blocked_by_what_ec2_tells_of_its_subnet_and_its_branch_enis() -> None:
+    starving = read(target(node("node-1", instance_id="i-1")), reading(assigned=18, attached=18))
+    crowded = read(target(node("node-2", instance_id="i-2", pod_eni_capacity=9, max_pods=10)))
+    home = SubnetRoom(subnet_usage("subnet-a").subnet, 0)
+    shot = snapshot(
+        starving, crowded, subnets={"i-1": "subnet-a"}, pod_enis={"i-2": 3}, rooms=[home]
+    )
+    first, second = step(Memory(), shot)[1].nodes
+    assert (first.pod_enis, first.blocked) == (None, (BlockedBy.SUBNET_EXHAUSTED,))
+    assert (second.pod_enis, second.blocked) == (3, (BlockedBy.MAX_PODS,))
 
 
 def test_a_node_whose_pod_was_replaced_keeps_its_failures() -> None:

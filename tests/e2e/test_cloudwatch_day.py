@@ -68,7 +68,7 @@ class Day:
                 name=node.name,
                 created=node.created,
                 addresses=(node.address,),
-                offers_pod_eni=bool(node.machine.pod_eni),
+                pod_eni_capacity=node.machine.pod_eni or None,
             )
             pod = node.target
             found = None

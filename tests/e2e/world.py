@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.core.catalog import METRICS
+
 DEADLINE_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
@@ -27,6 +29,7 @@ Labels = frozenset[tuple[str, str]]
 Samples = Mapping[tuple[str, Labels], float]
 Found = TypeVar("Found")
 
+PUBLISHED = frozenset(metric.name for metric in METRICS)
 # What a scrape says beside the figures that the truth knows.
 OWN = ("vpc_cni_exporter_", "vpc_cni_cluster_info", "process_", "python_")
 
@@ -113,6 +116,7 @@ class Daemon:
     url: str
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    health: str = ""
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an answer of the exporter's."""
@@ -195,16 +199,18 @@ def started(log: Path, environment: Mapping[str, str]) -> Iterator[Daemon]:
     with _ended(process):
         running = Daemon(process, "", log, environment)
 
-        def port() -> str | None:
+        def line(message: str) -> Mapping[str, Any] | None:
             assert process.poll() is None, f"the exporter ended: {log.read_text()}"
             # A line that is still being written does not end yet.
             whole = [line for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
             said = [json.loads(line) for line in whole if line.startswith("{")]
-            return next(
-                (str(line["port"]) for line in said if line["message"] == "listening"), None
-            )
+            return next((line for line in said if line["message"] == message), None)
 
-        running.url = f"http://127.0.0.1:{eventually(port, 'the exporter listens')}"
+        listens = eventually(lambda: line("listening"), "the exporter listens")
+        running.url = f"{'https' if listens['tls'] else 'http'}://127.0.0.1:{listens['port']}"
+        if "EXPORTER_HEALTH_ADDRESS" in environment:
+            probed = eventually(lambda: line("listening for probes"), "it listens for probes")
+            running.health = f"http://127.0.0.1:{probed['port']}"
         yield running
 
 
@@ -225,11 +231,18 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
                 pipe.close()
 
 
+def families(truth: Mapping[str, Any]) -> set[str]:
+    """Return the names of the metrics that the truth knows."""
+    names = truth["samples"].keys()
+    return {name.removesuffix("_sum").removesuffix("_count") for name in names}
+
+
 def expected(truth: Mapping[str, Any]) -> Samples:
-    """Return the truth's samples as a scrape's."""
+    """Return the truth's samples as a scrape's, of the metrics that the exporter has."""
     return {
         key(name, **labels): value
         for name, rows in truth["samples"].items()
+        if name.removesuffix("_sum").removesuffix("_count") in PUBLISHED
         for labels, value in rows
     }
 

@@ -17,7 +17,8 @@ NODES = "/api/v1/nodes"
 DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 HOST_PODS = "/api/v1/pods"
 ENICONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
-COLLECTIONS = (PODS, NODES, DAEMONSETS, HOST_PODS, ENICONFIGS)
+CNINODES = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
+COLLECTIONS = (PODS, NODES, DAEMONSETS, HOST_PODS, ENICONFIGS, CNINODES)
 VERSION = "/version"
 
 Json = dict[str, object]
@@ -117,7 +118,8 @@ class FakeKube:
         self._ring()
         if self.token and authorization.lower() != f"bearer {self.token}".lower():
             return status(401, "Unauthorized")
-        key = (request.path, _verb(request.path, query))
+        verb = "create" if request.method == "POST" else _verb(request.path, query)
+        key = (request.path, verb)
         if self.answers[key]:
             return await self.answers[key].popleft()(request)
         if key in self.always:
@@ -250,6 +252,7 @@ async def fake_kube(
     fake = fake or FakeKube()
     app = web.Application()
     app.router.add_get("/{path:.*}", fake.answer)
+    app.router.add_post("/{path:.*}", fake.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.01, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,11 +68,17 @@ def up(kube: Kube) -> tuple[bool, ...]:
 @pytest.mark.parametrize(
     ("profile", "sources", "nodes_known"),
     [
-        pytest.param("full", (True, True, True, True, True), True, id="everything"),
-        pytest.param("incumbent", (True, False, False, True, False), False, id="the incumbent's"),
-        pytest.param("no_nodes", (True, False, True, True, True), False, id="no nodes"),
-        pytest.param("no_daemonsets", (True, True, False, True, True), True, id="no DaemonSets"),
-        pytest.param("own_pods_only", (True, True, True, False, True), True, id="own namespace"),
+        pytest.param("full", (True, True, True, True, True, True), True, id="everything"),
+        pytest.param(
+            "incumbent", (True, False, False, True, False, False), False, id="the incumbent's"
+        ),
+        pytest.param("no_nodes", (True, False, True, True, True, True), False, id="no nodes"),
+        pytest.param(
+            "no_daemonsets", (True, True, False, True, True, True), True, id="no DaemonSets"
+        ),
+        pytest.param(
+            "own_pods_only", (True, True, True, False, True, True), True, id="own namespace"
+        ),
     ],
 )
 def test_what_may_be_read_is_made_use_of(
@@ -81,9 +87,12 @@ def test_what_may_be_read_is_made_use_of(
     nodes_known: bool,
     tmp_path: Path,
 ) -> None:
+    def may_read(kube: Kube) -> tuple[bool, ...]:
+        return tuple(it.up for it in kube.sources())
+
     async def scenario() -> None:
         async with discovering(tmp_path, profile) as (sim, kube):
-            await until(kube, lambda: up(kube) == sources and found(kube) == expected(sim))
+            await until(kube, lambda: may_read(kube) == sources and found(kube) == expected(sim))
             discovery = kube.discover()
             assert discovery is not None
             assert discovery.nodes_known is nodes_known
@@ -157,16 +166,16 @@ def test_the_subnets_of_eniconfigs_are_told_as_they_come_and_go(tmp_path: Path) 
             await until(kube, lambda: all(up(kube)) and found(kube) == expected(sim))
             for subnet in ("subnet-1", "subnet-2", None):
                 sim.cluster.configure_enis("eu-central-1a", subnet)
-                await until(kube, lambda: configured(kube) == set(sim.cluster.eni_configs.values()))
-            assert configured(kube) == set()
+                await until(kube, lambda: configured(kube) == sim.cluster.eni_configs)
+            assert configured(kube) == {}
 
     asyncio.run(scenario())
 
 
-def configured(kube: Kube) -> frozenset[str]:
+def configured(kube: Kube) -> Mapping[str, str]:
     discovery = kube.discover()
     assert discovery is not None
-    return discovery.eniconfig_subnets
+    return discovery.eniconfigs
 
 
 def test_a_node_without_its_pod_is_expected_with_one_pod_less(tmp_path: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_eks import read_after
+from tests.e2e.test_eks import world as eks_world
 from tests.e2e.test_subnets import survey_after, world
 from tests.e2e.world import (
     Daemon,
@@ -27,29 +27,31 @@ from tests.e2e.world import (
     request,
     simulation,
 )
+from tests.parts import part
 
 pytestmark = pytest.mark.real
 
-PARTS = Path(__file__).parents[2] / ".cache" / "parts" / "usr" / "bin"
 
-
-def part(name: str) -> str:
-    """Return the path of a real part; it is missing only where CI is not set."""
-    found = shutil.which(name, path=f"{PARTS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip(f"{name} is not on this machine")
-    assert found is not None, f"{name} is missing, and CI needs it"
-    return found
+@contextlib.contextmanager
+def prometheus(
+    folder: Path, target: str, jobs: Mapping[str, Mapping[str, object]] | None = None
+) -> Iterator[str]:
+    """Run Prometheus with one target, scraped every second by each job; give its URL."""
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {"job_name": name, "static_configs": [{"targets": [target]}], **options}
+            for name, options in (jobs or {"exporter": {}}).items()
+        ],
+    }
+    with prometheus_with(folder, config) as url:
+        yield url
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Run Prometheus with one target, scraped every second; give its URL."""
+def prometheus_with(folder: Path, config: Mapping[str, object]) -> Iterator[str]:
+    """Run Prometheus with a configuration; give its URL."""
     port = free_port()
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [target]}]}],
-    }
     (folder / "prometheus.yml").write_text(json.dumps(config))
     command = [
         part("prometheus"),
@@ -135,6 +137,11 @@ def test_promtool_is_content_with_what_is_served(
     running: tuple[Daemon, str, dict[tuple[str, frozenset[tuple[str, str]]], float]],
 ) -> None:
     exporter, _, _ = running
+    is_content(exporter)
+
+
+def is_content(exporter: Daemon) -> None:
+    """Have promtool look at what is served now."""
     _, text = exporter.get("/metrics")
     ours = text[: text.index("# HELP process_")] if "# HELP process_" in text else text
     done = subprocess.run(
@@ -179,3 +186,35 @@ def test_prometheus_answers_with_the_truth_of_two_hundred_nodes_and_their_subnet
             "vpc_cni_subnet_prefix_blocks",
             "vpc_cni_leaked_enis",
         }
+
+
+def test_prometheus_answers_with_the_truth_of_eks_and_of_the_settings(tmp_path: Path) -> None:
+    told = ("vpc_cni_addon_", "vpc_cni_setting", "vpc_cni_cluster_health", "vpc_cni_cluster_upg")
+    with (
+        eks_world(tmp_path, "--env", "WARM_IP_TARGET=7", EXPORTER_EKS_INTERVAL="1") as (
+            sim,
+            exporter,
+        ),
+        prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
+    ):
+        degraded = {"status": "DEGRADED", "issues": ["AccessDenied"]}
+        sim.control("/eks", {"addons": {"vpc-cni": degraded}, "issues": ["VpcNotFound"]})
+        samples = read_after(exporter, sim.truth()["now"])
+        truth = expected(sim.truth())
+        assert differences(truth, published(samples)) == []
+        done = samples[key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")]
+        eventually(lambda: scraped(url, done), "Prometheus scraped the figures")
+        answered = answers(url)
+        wanted = {f: n for f, n in without_empty(truth).items() if f[0].startswith(told)}
+        assert {found: answered.get(found) for found in wanted} == wanted
+        assert {name for name, _ in wanted} == {
+            "vpc_cni_addon_health_issues",
+            "vpc_cni_addon_info",
+            "vpc_cni_addon_update_available",
+            "vpc_cni_cluster_health_issues",
+            "vpc_cni_cluster_upgrade_addresses_ready",
+            "vpc_cni_setting",
+            "vpc_cni_setting_value",
+        }
+        assert sum(n for (name, _), n in wanted.items() if name.endswith("health_issues")) == 2
+        is_content(exporter)

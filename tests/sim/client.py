@@ -12,6 +12,8 @@ import aiohttp
 from exporter.sim import Options, Simulation
 
 P = ParamSpec("P")
+TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
+ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 AWS_NODE = "/api/v1/namespaces/kube-system/pods"
 
 
@@ -52,10 +54,10 @@ class Answer:
 
 
 async def raw(
-    sim: Simulation, number: int = 0, *, path: str = "/metrics", more: str = ""
+    sim: Simulation, number: int = 0, *, path: str = "/metrics", more: str = "", port: int = 0
 ) -> Answer:
     """Read from one node, by its place in the cluster, until it closes."""
-    reader, writer = await dial(sim, number)
+    reader, writer = await dial(sim, number, port=port)
     request = f"GET {path} HTTP/1.1\r\nHost: node\r\n{more}Connection: close\r\n\r\n"
     writer.write(request.encode())
     data = await reader.read()
@@ -74,11 +76,20 @@ def unchunked(answer: Answer) -> bytes:
     return b"".join(pieces)
 
 
+async def asked(sim: Simulation, number: int = 0, path: str = "/v1/enis") -> bytes:
+    """Ask one node's ipamd what it holds, and return the whole body."""
+    answer = await raw(sim, number, path=path, port=sim.introspection_port)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    chunked = "transfer-encoding" in answer.headers
+    return unchunked(answer) if chunked else answer.body
+
+
 async def dial(
-    sim: Simulation, number: int = 0
+    sim: Simulation, number: int = 0, *, port: int = 0
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to one node."""
-    return await asyncio.open_connection(*sim.servers.dialled(address(sim, number), sim.ipamd_port))
+    host, found = sim.servers.dialled(address(sim, number), port or sim.ipamd_port)
+    return await asyncio.open_connection(host, found)
 
 
 def address(sim: Simulation, number: int = 0) -> str:
@@ -114,6 +125,18 @@ async def ask(
     async with (
         aiohttp.ClientSession(headers=headers) as session,
         session.get(sim.api_url + path, params=query) as reply,
+    ):
+        return reply.status, json.loads(await reply.text())
+
+
+async def review(
+    sim: Simulation, path: str, spec: object, *, token: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """POST a review with a token, by default one that may, and return status and JSON."""
+    headers = {"Authorization": f"Bearer {token or sim.token('full_reviews')}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(sim.api_url + path, json={"spec": spec}) as reply,
     ):
         return reply.status, json.loads(await reply.text())
 

@@ -1,4 +1,4 @@
-"""The discoverer: five collections turned into targets, and what tells this cluster from others."""
+"""The discoverer: six collections turned into targets, and what tells this cluster from others."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from exporter.core.access import Verdict
 from exporter.core.model import Discovery, Identity, Unavailable
-from exporter.core.targets import LabelledNode, NodeSelector, targets
-from exporter.inputs.kube import kinds
+from exporter.core.targets import LabelledNode, targets
+from exporter.inputs.fetch import Place
+from exporter.inputs.kube import kinds, reviews
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.collection import Collection, SourceState
 from exporter.inputs.kube.config import KubeConfig, Timing
 from exporter.inputs.kube.credentials import Credentials
-from exporter.inputs.kube.decoding import AwsNode, Sharing
+from exporter.inputs.kube.decoding import AwsNode, DaemonSet, Sharing
 from exporter.inputs.kube.errors import well_formed
 from exporter.inputs.kube.pod_proxy import PodProxyFetch
 
 OnChange = Callable[[str, SourceState], None]
 
 _AnyCollection = (
-    Collection[AwsNode] | Collection[LabelledNode] | Collection[NodeSelector] | Collection[str]
+    Collection[AwsNode] | Collection[LabelledNode] | Collection[DaemonSet] | Collection[str]
 )
 
 
@@ -63,6 +65,7 @@ class Kube:
         self._daemonset = Collection(client, kinds.daemonset(namespace), timing, self)
         self._host_pods = Collection(client, kinds.host_network_pods(), timing, self)
         self._eniconfigs = Collection(client, kinds.eniconfigs(), timing, self)
+        self._cninodes = Collection(client, kinds.cninodes(), timing, self)
         self._version = ""
         self._ask_version = asyncio.Event()
         self._news = asyncio.Event()
@@ -77,6 +80,7 @@ class Kube:
             tasks.create_task(self._daemonset.keep(), name="kube: daemonset")
             tasks.create_task(self._host_pods.keep(), name="kube: hostNetwork pods")
             tasks.create_task(self._eniconfigs.keep(), name="kube: ENIConfigs")
+            tasks.create_task(self._cninodes.keep(), name="kube: CNINodes")
             tasks.create_task(self._keep_version(), name="kube: version")
 
     def discover(self) -> Discovery | None:
@@ -89,7 +93,7 @@ class Kube:
         return self._discovery
 
     def sources(self) -> tuple[SourceState, ...]:
-        """Return the state of each source: kubernetes, nodes, daemonsets, pods, eniconfigs."""
+        """Return the state of each source that is asked of the API server."""
         return tuple(collection.state for collection in self._collections())
 
     async def changed(self) -> None:
@@ -99,6 +103,14 @@ class Kube:
     def proxy_fetch(self, *, port: int, timeout: float, path: str = "/metrics") -> PodProxyFetch:
         """Return a way to the nodes' pages through the API server's pod proxy."""
         return PodProxyFetch(self._client, port, timeout, path)
+
+    async def review(self, token: str) -> Verdict:
+        """Return what is known of a bearer token; raises `Unavailable` where nobody can say."""
+        return await reviews.review(self._client, token, seconds=self._timing.review_seconds)
+
+    def proxy_fetch_at(self, place: Place) -> PodProxyFetch:
+        """Return a way to a place on the nodes through the API server's pod proxy."""
+        return PodProxyFetch(self._client, place.port, place.seconds, place.path, place.limit)
 
     def state_changed(self, state: SourceState) -> None:
         """Tell that a source went up or down."""
@@ -122,7 +134,8 @@ class Kube:
             self._ask_version.set()
 
     def _collections(self) -> tuple[_AnyCollection, ...]:
-        return self._pods, self._nodes, self._daemonset, self._host_pods, self._eniconfigs
+        own = self._eniconfigs, self._cninodes
+        return self._pods, self._nodes, self._daemonset, self._host_pods, *own
 
     def _tell(self) -> None:
         self._news.set()
@@ -149,20 +162,26 @@ class Kube:
     def _discover(self) -> Discovery:
         pods = (self._pods.objects or {}).values()
         nodes = self._nodes.objects
-        selectors = tuple((self._daemonset.objects or {}).values())
+        daemonset = next(iter((self._daemonset.objects or {}).values()), None)
         host_pods = self._host_pods.objects
         expected = targets(
             None if nodes is None else nodes.values(),
             (it.pod for it in pods),
-            selectors[0] if selectors else None,
+            daemonset.selector if daemonset else None,
             None if host_pods is None else Counter(host_pods.values()),
+            set((self._cninodes.objects or {}).values()),
         )
         names = {target.node.name for target in expected}
         return Discovery(
             targets=expected,
             nodes_known=nodes is not None,
             others=tuple(it.node for it in (nodes or {}).values() if it.node.name not in names),
-            eniconfig_subnets=frozenset((self._eniconfigs.objects or {}).values()),
+            eniconfigs={
+                # The key of an object without a namespace.
+                key.removeprefix("/"): subnet
+                for key, subnet in (self._eniconfigs.objects or {}).items()
+            },
+            settings=daemonset.settings if daemonset else {},
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

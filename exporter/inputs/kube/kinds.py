@@ -9,21 +9,26 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from exporter.core.targets import LabelledNode, NodeSelector
+from exporter.core.targets import LabelledNode
+from exporter.inputs.kube.custom_resources import (
+    CniNodeObject,
+    EniConfigObject,
+    eniconfig_subnet,
+    trunk_node,
+)
 from exporter.inputs.kube.decoding import (
     AwsNode,
+    DaemonSet,
     DaemonSetObject,
-    EniConfigObject,
     HostPodObject,
     Meta,
     NodeObject,
     PodObject,
     Sharing,
     aws_node,
-    eniconfig_subnet,
+    daemon_set,
     host_pod,
     labelled_node,
-    node_selector,
 )
 from exporter.inputs.kube.errors import well_formed
 
@@ -34,7 +39,8 @@ _Object = TypeVar("_Object", bound="_HasMetadata")
 
 
 class _HasMetadata(Protocol):
-    metadata: Meta
+    @property
+    def metadata(self) -> Meta: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +106,14 @@ def nodes(share: Sharing) -> Kind[LabelledNode]:
     )
 
 
-def daemonset(namespace: str) -> Kind[NodeSelector]:
-    """Return the DaemonSet that says which nodes are expected."""
+def daemonset(namespace: str) -> Kind[DaemonSet]:
+    """Return the DaemonSet that says which nodes are expected, and how the CNI is set."""
     path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
     return _kind(
         Route("daemonsets", path, {"fieldSelector": f"metadata.name={APP}"}),
         msgspec.json.Decoder(_List[DaemonSetObject]),
         msgspec.json.Decoder(DaemonSetObject),
-        node_selector,
+        daemon_set,
     )
 
 
@@ -129,6 +135,17 @@ def eniconfigs() -> Kind[str]:
         msgspec.json.Decoder(_List[EniConfigObject]),
         msgspec.json.Decoder(EniConfigObject),
         eniconfig_subnet,
+    )
+
+
+def cninodes() -> Kind[str]:
+    """Return the nodes that are to have a trunk ENI, by CNINodes; not every cluster knows these."""
+    path = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
+    return _kind(
+        Route("cninodes", path, {}, optional=True),
+        msgspec.json.Decoder(_List[CniNodeObject]),
+        msgspec.json.Decoder(CniNodeObject),
+        trunk_node,
     )
 
 
