@@ -72,11 +72,11 @@ def reports(nodes: int, rounds: int) -> Iterator[Report]:
                     time=1e9 + turn,
                     started=1.0,
                     assigned=10 + turn,
-                    attached=30 + 3 * turn,
+                    attached=100 + 3 * turn,
                     enis=2 + turn,
                     eni_max=20 + turn,
                     ip_max=50 * (20 + turn),
-                    prefixes=turn,
+                    prefixes=1 + turn,
                     counts=Counts(series, tuple(float(turn) for _ in series)),
                 ),
             )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from exporter.board import Board
 from exporter.core.health import Source, SourceHealth
 from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
+from exporter.core.subnets import rooms
 from exporter.cycle import Cycle, IpamdLoop, Publish, every
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
@@ -116,7 +117,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
             work.append(_after(begun, subnets.survey_if_due, often))
             work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
-        loop = _ipamd_loop(settings, kube, publish, told)
+        loop = _ipamd_loop(settings, kube, publish, told, board)
         work.append(_collect(kube, loop, settings.interval))
         await _until(stop, *work)
 
@@ -142,7 +143,7 @@ def _kube_config(settings: Settings) -> KubeConfig:
 
 
 def _ipamd_loop(
-    settings: Settings, kube: Kube, publish: Publish, told: Callable[[], Told]
+    settings: Settings, kube: Kube, publish: Publish, told: Callable[[], Told], board: Board
 ) -> IpamdLoop:
     config = NodesConfig(
         port=settings.ipamd_metrics_port,
@@ -165,6 +166,8 @@ def _ipamd_loop(
         time.time,
         homes=lambda: told().homes,
         types=lambda: told().types,
+        pod_enis=lambda: told().pod_enis,
+        rooms=lambda: rooms(board.accounts),
     )
 
 

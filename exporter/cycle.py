@@ -13,7 +13,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.core.model import Discoverer, InstanceType, NodeReader, Reason, Snapshot, Unread
+from exporter.core.model import (
+    Discoverer,
+    InstanceType,
+    NodeReader,
+    Reason,
+    Snapshot,
+    SubnetRoom,
+    Unread,
+)
 from exporter.core.report import Memory, Report, step
 
 log = logging.getLogger(__name__)
@@ -56,6 +64,10 @@ class Publish(Protocol):
         """Publish one cycle."""
 
 
+def _unknown() -> None:
+    return None
+
+
 @dataclass(slots=True)
 class IpamdLoop:
     """Collects from all nodes and hands on what came of it; `memory` is replaced each cycle.
@@ -72,6 +84,8 @@ class IpamdLoop:
     unread: Mapping[str, Reason] = field(default_factory=dict)
     homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
     types: Callable[[], Mapping[str, InstanceType]] = dict  # and by name
+    pod_enis: Callable[[], Mapping[str, int] | None] = _unknown  # and by instance id
+    rooms: Callable[[], Mapping[str, SubnetRoom]] = dict  # and by subnet
     latest: Snapshot | None = None
 
     async def collect(self) -> None:
@@ -81,7 +95,8 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        snapshot = Snapshot(now, discovery, outcomes, self.homes(), self.types())
+        told = self.homes(), self.types(), self.pod_enis(), self.rooms()
+        snapshot = Snapshot(now, discovery, outcomes, *told)
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,12 +32,26 @@ Usages = tuple[SubnetUsage, ...]
 @dataclass(frozen=True, slots=True)
 class Told:
     """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, for each
-    instance the subnet of its primary ENI, and what the nodes' types allow."""
+    instance the subnet of its primary ENI, and what the nodes' types allow.
+
+    `pod_enis` counts the branch ENIs of this cluster by instance, None while no survey is recent.
+    """
 
     vpc_id: str = ""
     cluster: str = ""
     homes: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, InstanceType] = field(default_factory=dict)
+    pod_enis: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """What tells this cluster's ENIs from others', the subnets that these are or will be in, and
+    how many instances' pods have for themselves."""
+
+    facts: ClusterFacts
+    subnets: set[str]
+    pod_enis: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -76,14 +91,16 @@ class SubnetLoop:
             return
         self._note(Source.EC2_ENIS, started)
         # Thousands of ENIs take longer than the event loop may stand still.
-        facts, ids = await asyncio.to_thread(_ours, snapshot, enis)
-        subnets = await self._subnets(ids)
+        ours = await asyncio.to_thread(_ours, snapshot, enis)
+        subnets = await self._subnets(ours.subnets)
         if subnets is None:
             return
         # The facts carry what ipamd said on each node.
-        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=facts)
+        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=ours.facts)
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
-        self.told = Told(self.vpcs[0], facts.cluster, _homes(enis), self.told.types)
+        self.told = Told(
+            self.vpcs[0], ours.facts.cluster, _homes(enis), self.told.types, ours.pod_enis
+        )
         self.surveyed = started
         await self.publish(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
@@ -91,6 +108,9 @@ class SubnetLoop:
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
+        recent = self._within(_WITHDRAWN_AFTER * self.period)
+        if not recent:
+            self.told = replace(self.told, pod_enis=None)
         if not self.usages:
             return
         subnets = await self._subnets({usage.subnet.id for usage in self.usages})
@@ -98,9 +118,7 @@ class SubnetLoop:
             return
         bare = Survey(subnets=subnets, enis={}, facts=ClusterFacts())
         _, usages = accounts(self.memory, bare, self.clock())
-        told = {usage.subnet.id: usage for usage in self.usages}
-        if not self._within(_WITHDRAWN_AFTER * self.period):
-            told = {}
+        told = {usage.subnet.id: usage for usage in self.usages} if recent else {}
         await self.publish(tuple(_with_partition(usage, told) for usage in usages))
 
     def _within(self, seconds: float) -> bool:
@@ -134,16 +152,21 @@ class SubnetLoop:
         self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
 
 
-def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> tuple[ClusterFacts, set[str]]:
-    """What tells this cluster's ENIs from others', and the subnets that these are or will be in."""
+def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> _Ours:
     facts = _facts(snapshot, enis)
-    seen = {eni.subnet_id for eni in enis if classify(eni, facts).use in _OURS}
-    return facts, seen | facts.eniconfig_subnets
+    subnets, pod_enis = set(facts.eniconfig_subnets), Counter[str]()
+    for eni in enis:
+        owner = classify(eni, facts)
+        if owner.use in _OURS:
+            subnets.add(eni.subnet_id)
+        if owner.use is Use.POD_BRANCH:
+            pod_enis[owner.instance] += 1
+    return _Ours(facts, subnets, pod_enis)
 
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
     discovery = snapshot.discovery
-    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfig_subnets)
+    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfigs.values())
     nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
     return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
 

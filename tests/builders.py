@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from exporter.core.counters import Series, index_of
 from exporter.core.model import (
     Counts,
     Discovery,
     Identity,
+    InstanceType,
     Node,
     Outcome,
     Pod,
@@ -17,6 +18,7 @@ from exporter.core.model import (
     Reason,
     Snapshot,
     Subnet,
+    SubnetRoom,
     Target,
     Unread,
 )
@@ -40,7 +42,7 @@ def node(
     region: str = "eu-west-1",
     nodegroup: str = "blue",
     max_pods: int | None = 29,
-    offers_pod_eni: bool = False,
+    pod_eni_capacity: int | None = None,
     fargate: bool = False,
     addresses: tuple[str, ...] | None = ("10.0.0.1",),
 ) -> Node:
@@ -53,7 +55,7 @@ def node(
         region=region,
         nodegroup=nodegroup,
         max_pods=max_pods,
-        offers_pod_eni=offers_pod_eni,
+        pod_eni_capacity=pod_eni_capacity,
         fargate=fargate,
         addresses=addresses,
     )
@@ -142,12 +144,23 @@ def snapshot(
     nodes_known: bool = True,
     identity: Identity | None = None,
     others: tuple[Node, ...] = (),
-    eniconfig_subnets: frozenset[str] = frozenset(),
+    eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
+    pod_enis: Mapping[str, int] | None = None,
+    rooms: Iterable[SubnetRoom] = (),
+    types: Iterable[InstanceType] = (),
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
-    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfig_subnets)
-    return Snapshot(time, discovery, outcomes, subnets or {})
+    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
+    return Snapshot(
+        time,
+        discovery,
+        outcomes,
+        subnets or {},
+        {it.name: it for it in types},
+        pod_enis,
+        {it.subnet.id: it for it in rooms},
+    )
 
 
 def report(

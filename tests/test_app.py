@@ -181,7 +181,7 @@ def by_source(samples: Iterable[Sample], name: str) -> dict[str, float]:
     }
 
 
-BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods", "eniconfigs"}
+BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods", "eniconfigs", "cninodes"}
 
 
 @pytest.mark.usefixtures("_garbage_as_it_was")

@@ -12,10 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.counters import ADD_REQUESTS, SERIES, Series
-from exporter.core.model import Discovery, Outcome, Reason, Target, Unavailable
+from exporter.core.model import (
+    BlockedBy,
+    Discovery,
+    InstanceType,
+    Outcome,
+    Reason,
+    SubnetRoom,
+    Target,
+    Unavailable,
+)
 from exporter.core.report import Memory, step
 from exporter.cycle import Cycle, IpamdLoop, every, next_due
-from tests.builders import NOW, node, read, reading, snapshot, target, unread
+from tests.builders import NOW, node, read, reading, snapshot, subnet_usage, target, unread
 
 ADDS = Series(ADD_REQUESTS, ())
 
@@ -215,13 +224,17 @@ class TestACycle:
         assert collected(first)[0].latest == snapshot(*first)
         assert collected(first, second, None)[0].latest == snapshot(*second, time=NOW + 30)
 
-    def test_has_the_nodes_in_the_subnets_that_were_told_meanwhile(self) -> None:
-        homes = {"i-1": "subnet-a"}
+    def test_has_what_ec2_told_of_the_nodes_meanwhile(self) -> None:
+        homes, pod_enis = {"i-1": "subnet-a"}, {"i-1": 4}
+        room = SubnetRoom(subnet_usage("subnet-b").subnet, 0)
+        rooms: dict[str, SubnetRoom] = {}
         published: list[Cycle] = []
 
         class Reader(Cluster):
             async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
                 homes["i-2"] = "subnet-b"
+                pod_enis["i-2"] = 2
+                rooms["subnet-b"] = room
                 return await super().read(targets)
 
         async def publish(cycle: Cycle) -> None:
@@ -229,17 +242,36 @@ class TestACycle:
 
         outcomes = (
             read(target(node("node-1", instance_id="i-1"))),
-            read(target(node("node-2", instance_id="i-2"))),
+            read(target(node("node-2", instance_id="i-2")), reading(assigned=18, attached=18)),
         )
         cluster = Reader([outcomes])
-        loop = IpamdLoop(cluster, cluster, publish, lambda: NOW, homes=lambda: dict(homes))
+        loop = IpamdLoop(
+            cluster,
+            cluster,
+            publish,
+            lambda: NOW,
+            homes=lambda: dict(homes),
+            pod_enis=lambda: dict(pod_enis),
+            types=lambda: {SMALL.name: SMALL},
+            rooms=lambda: dict(rooms),
+        )
         asyncio.run(loop.collect())
-        assert [it.subnet_id for it in published[0].report.nodes] == ["subnet-a", "subnet-b"]
+        nodes = published[0].report.nodes
+        assert [it.subnet_id for it in nodes] == ["subnet-a", "subnet-b"]
+        assert [it.pod_enis for it in nodes] == [4, 2]
+        assert [it.eni_capacity for it in nodes] == [2, 2]
+        assert [it.blocked for it in nodes] == [
+            (),
+            (BlockedBy.SUBNET_EXHAUSTED, BlockedBy.ENI_LIMIT),
+        ]
         assert loop.latest == published[0].snapshot
 
     def test_of_an_empty_cluster_is_published_too(self) -> None:
         _, published = collected(())
         assert [cycle.report.cluster.expected for cycle in published] == [0]
+
+
+SMALL = InstanceType(name="m5.large", enis=2, ipv4_per_eni=10, vcpus=2)
 
 
 @dataclass(frozen=True)

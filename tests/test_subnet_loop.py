@@ -293,7 +293,7 @@ class TestTheSubnetsThatAreAccountedFor:
         spare = subnet("10.0.1.0/24", id="subnet-b")
         balancer = replace(BALANCER, subnet_id="subnet-b", addresses=(address("10.0.1.5"),))
         world = World((PRIMARY, balancer), (HOME, spare))
-        world.snapshot = snapshot(READ, eniconfig_subnets=frozenset({"subnet-b", "subnet-gone"}))
+        world.snapshot = snapshot(READ, eniconfigs={"a": "subnet-b", "b": "subnet-gone"})
         world.survey()
         facts = ClusterFacts(eniconfig_subnets=frozenset({"subnet-b"}))
         assert world.published == [
@@ -363,6 +363,12 @@ class TestTheNodesThatNeverRunAwsNode:
         assert world.ec2.asked == []
 
 
+def branch(id: str, instance: str, tags: Mapping[str, str] | None = None) -> Eni:
+    """A pod's own ENI, of a trunk on this instance."""
+    named = {"node.k8s.amazonaws.com/instance_id": instance}
+    return eni(id, interface_type="branch", tags={**named, **(tags or {})})
+
+
 class TestWhatIsTold:
     def test_is_nothing_before_the_first_survey(self) -> None:
         assert World().loop.told == Told("", "", {})
@@ -378,7 +384,8 @@ class TestWhatIsTold:
         )
         world = World(enis)
         world.survey()
-        assert world.loop.told == Told("vpc-1", "green", {"i-1": "subnet-a", "i-2": "subnet-b"})
+        homes = {"i-1": "subnet-a", "i-2": "subnet-b"}
+        assert world.loop.told == Told("vpc-1", "green", homes, {}, {})
 
     def test_are_the_limits_of_the_types_in_use_as_far_as_they_are_known(self) -> None:
         kinds = (LARGE.name, "x9.huge", "")
@@ -425,7 +432,41 @@ class TestWhatIsTold:
         world.later(PERIOD)
         world.ec2.failing["read_enis"] = "timed out"
         world.survey()
-        assert world.loop.told == told == Told("vpc-1", "green", {"i-1": "subnet-a"})
+        assert world.loop.told == told == Told("vpc-1", "green", {"i-1": "subnet-a"}, {}, {})
+
+    def test_are_the_branch_enis_of_this_clusters_pods_by_instance(self) -> None:
+        enis = (
+            PRIMARY,
+            branch("eni-3", "i-1"),
+            branch("eni-4", "i-1"),
+            branch("eni-5", "i-gone", OURS_TAG),
+            branch("eni-6", "i-theirs", OTHERS_TAG),
+            branch("eni-7", "i-whose"),
+        )
+        world = World(enis)
+        world.snapshot = snapshot(READ, identity=Identity("green"))
+        world.survey()
+        assert world.loop.told.pod_enis == {"i-1": 2, "i-gone": 1}
+        world.ec2.enis = (PRIMARY, branch("eni-4", "i-1"))
+        world.later(PERIOD)
+        world.survey()
+        assert world.loop.told.pod_enis == {"i-1": 1}
+
+    def test_of_branch_enis_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
+        world = World((PRIMARY, branch("eni-3", "i-1")))
+        world.survey()
+        told = world.loop.told
+        world.ec2.failing = {"read_enis": "timed out", "read_subnets": "timed out"}
+        world.later(3 * PERIOD)
+        world.survey()
+        world.refresh()
+        assert world.loop.told == told
+        world.later(1.0)
+        world.refresh()
+        assert world.loop.told == replace(told, pod_enis=None)
+        world.ec2.failing.clear()
+        world.survey()
+        assert world.loop.told == told
 
 
 def surveys(world: World, beats: int, every: float = BEAT) -> list[bool]:

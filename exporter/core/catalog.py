@@ -6,10 +6,11 @@ that must agree with it (the exposition, docs/METRICS.md, rules, dashboards) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import Generic, Protocol, TypeVar
+from itertools import repeat
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from exporter.core import counters
 from exporter.core.counters import Family
@@ -70,7 +71,10 @@ class Scope(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Metric(Generic[Row]):
-    """One published metric; `samples` reads it off one row of its scope."""
+    """One published metric; `samples` reads it off one row of its scope.
+
+    `value` says the same where there is one sample at most: most are, and quicker to draw.
+    """
 
     name: str
     scope: Scope[Row]
@@ -79,6 +83,7 @@ class Metric(Generic[Row]):
     help: str
     samples: Callable[[Row], Iterable[Sample]]
     labels: tuple[str, ...]
+    value: Callable[[Row], float | None] | None = None
 
 
 def gauge(
@@ -89,13 +94,17 @@ def gauge(
     help: str,
     unit: Unit = Unit.COUNT,
 ) -> Metric[Row]:
-    """Return a metric with one sample per row, absent where the value is None."""
+    """Return a metric with one sample per row, absent where the value is None.
+
+    In the unit of totals it is a counter.
+    """
 
     def samples(row: Row) -> Iterable[Sample]:
         found = value(row)
         return () if found is None else (("", (), found),)
 
-    return Metric(_full(scope, name, unit), scope, Kind.GAUGE, unit, help, samples, scope.labels)
+    full = _full(scope, name, unit)
+    return Metric(full, scope, _kind(unit), unit, help, samples, scope.labels, value=value)
 
 
 def labelled(
@@ -113,8 +122,11 @@ def labelled(
     def samples(row: Row) -> Iterable[Sample]:
         return [("", key, found) for key, found in values(row).items() if found is not None]
 
-    kind = Kind.COUNTER if unit is Unit.TOTAL else Kind.GAUGE
-    return Metric(_full(scope, name, unit), scope, kind, unit, help, samples, names)
+    return Metric(_full(scope, name, unit), scope, _kind(unit), unit, help, samples, names)
+
+
+def _kind(unit: Unit) -> Kind:
+    return Kind.COUNTER if unit is Unit.TOTAL else Kind.GAUGE
 
 
 def _full(scope: Scope[Row], name: str, unit: Unit) -> str:
@@ -217,7 +229,7 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
     gauge(
         "read",
         NODE,
-        lambda row: float(row.unread is None),
+        lambda row: int(row.unread is None),
         unit=Unit.BOOLEAN,
         help="1 where the node's ipamd was read in the latest cycle, 0 where it was not.",
     ),
@@ -266,10 +278,38 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         help="Pods on the node that use the host's network and so need no pod IP address. Where "
         "these pods may not be listed, 2 are assumed: aws-node and kube-proxy.",
     ),
+    gauge(
+        "pod_enis",
+        NODE,
+        lambda row: row.pod_enis,
+        help="Branch ENIs of the node's pods (security groups for pods) by EC2's latest listing "
+        "of ENIs. Each holds an address of its subnet, and none of those attached to the node. "
+        "Absent where the node offers none and has none.",
+    ),
+    gauge(
+        "pod_eni_capacity",
+        NODE,
+        lambda row: row.target.node.pod_eni_capacity,
+        help="Branch ENIs that the node offers its pods at most (status.capacity of "
+        "vpc.amazonaws.com/pod-eni).",
+    ),
     labelled(
+        "blocked{reason}",
+        NODE,
+        lambda row: {(reason.value,): 1.0 for reason in row.blocked},
+        unit=Unit.BOOLEAN,
+        help="1 for every reason why the node cannot give one more pod an address; absent while "
+        "a reason does not hold or is not known to. By errors of EC2 that its ipamd met in the "
+        "last two minutes: subnet_exhausted, no_free_prefix, eni_limit, ip_limit, "
+        "attachment_limit, throttled, and back_off, while ipamd waits after a full subnet. Where "
+        "no address is warm also by what EC2 tells of its pods' subnets (subnet_exhausted, "
+        "no_free_prefix), by the ENIs it can have (eni_limit), and by addresses that were just "
+        "released (cooldown). max_pods: kubelet accepts no more.",
+    ),
+    gauge(
         "ip_assignment_failures",
         NODE,
-        lambda row: {(): row.assignment_failures},
+        lambda row: row.assignment_failures,
         unit=Unit.TOTAL,
         help="Requests for a pod IP address that the node's ipamd could not serve because it had "
         "nothing to give, as far as this exporter saw them. Retries count again.",
@@ -555,8 +595,7 @@ Key = tuple[str, ...]
 LabelTexts = dict[tuple[Key, Key], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """One row as it was last drawn: the row itself, and a text per metric."""
 
     row: object
@@ -565,12 +604,16 @@ class Drawn:
 
 
 class Draw(Protocol):
-    """Turns the samples of one metric and row into text."""
+    """Turns one metric of many rows into text."""
 
     def __call__(
-        self, name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
-    ) -> str:
-        """Return the lines of the samples; `texts` remembers the row's labels."""
+        self,
+        metric: Metric[Row],
+        rows: Sequence[Row],
+        keys: Sequence[Key],
+        texts: Sequence[LabelTexts],
+    ) -> Sequence[str]:
+        """Return the lines of each row; `texts` remember the rows' labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,16 +630,19 @@ class Table(Generic[Whole, Row]):
 
     def drawn(self, whole: Whole, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
         """Return every row as text; a row that did not change is not drawn again."""
-        rows: dict[Key, Drawn] = {}
-        for row in self.rows(whole):
-            key = self.scope.key(row)
-            last = before.get(key)
-            if last is None or last.row != row:
-                texts = {} if last is None else last.labels
-                parts = [draw(m.name, m.labels, key, m.samples(row), texts) for m in self.metrics]
-                last = Drawn(row, tuple(parts), texts)
-            rows[key] = last
-        return rows
+        rows = {self.scope.key(row): row for row in self.rows(whole)}
+        new = {
+            key: row
+            for key, row in rows.items()
+            if (last := before.get(key)) is None or last.row != row
+        }
+        keys, changed = tuple(new), tuple(new.values())
+        texts = [before[key].labels if key in before else {} for key in keys]
+        # Metric by metric: what is done per row and metric is what drawing costs.
+        columns = [draw(metric, changed, keys, texts) for metric in self.metrics]
+        parts = zip(*columns, strict=True) if columns else repeat(())
+        fresh = dict(zip(keys, map(Drawn, changed, parts, texts), strict=True))
+        return {key: fresh.get(key) or before[key] for key in rows}
 
     def described(self) -> tuple[tuple[str, Kind, str], ...]:
         """Return name, kind and help of each metric."""

@@ -141,6 +141,20 @@ def children(family: Family) -> tuple[Series, ...]:
 SERIES: tuple[Series, ...] = tuple(child for family in FAMILIES for child in children(family))
 _INDEX: Mapping[Series, int] = MappingProxyType({child: i for i, child in enumerate(SERIES)})
 _ASSIGNMENT_FAILURES_INDEX = _INDEX[Series(ASSIGNMENT_FAILURES, ())]
+# Series that are kept by node too.
+_BY_NODE = frozenset(
+    {_ASSIGNMENT_FAILURES_INDEX}
+    | {
+        index
+        for series, index in _INDEX.items()
+        if series.family is AWS_API_ERRORS and series.values[1] in AWS_ERRORS
+    }
+)
+# How long an error of AWS says something of now: ipamd's back-off (reference 3.2).
+RECENT_SECONDS = 120.0
+
+# A failed call of ipamd's: the operation, and AWS's error code.
+AwsError = tuple[str, ...]
 
 
 def index_of(family: Family, values: tuple[str, ...]) -> int:
@@ -167,7 +181,8 @@ class Ledger:
 
     `polled` is when the latest cycle began. `listed` holds for each pod the cycle before the one
     that first listed it: a process that started later did so under our eyes. `failures` holds the
-    assignment failures by node.
+    assignment failures by node, and `errors` when the known error codes of AWS last gained there,
+    for as long as that is recent.
     """
 
     polled: float | None = None
@@ -175,6 +190,7 @@ class Ledger:
     last: Mapping[str, LastReading] = field(default_factory=dict)
     totals: tuple[float, ...] = (0.0,) * len(SERIES)
     failures: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[AwsError, float]] = field(default_factory=dict)
 
 
 def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
@@ -185,6 +201,7 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
     listed: dict[str, float] = {}
     last: dict[str, LastReading] = {}
     failures: dict[str, float] = {}
+    errors = _recent(ledger.errors, now)
     totals = list(ledger.totals)
     polled = ledger.polled
     for outcome in outcomes:
@@ -198,13 +215,30 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
                 reading = outcome.reading
                 for index, gain in gains(before, reading, listed[pod.uid]):
                     totals[index] += gain
+                    if index not in _BY_NODE or gain <= 0:
+                        continue
                     if index == _ASSIGNMENT_FAILURES_INDEX:
                         failed += gain
+                    else:
+                        errors.setdefault(node, {})[SERIES[index].values] = now
                 before = LastReading(reading.time, reading.started, reading.counts)
             if before is not None:
                 last[pod.uid] = before
         failures[node] = failed
-    return Ledger(now, listed, last, tuple(totals), failures)
+    expected = {node: met for node, met in errors.items() if node in failures}
+    return Ledger(now, listed, last, tuple(totals), failures, expected)
+
+
+def _recent(
+    errors: Mapping[str, Mapping[AwsError, float]], now: float
+) -> dict[str, dict[AwsError, float]]:
+    """The errors that are recent, by node; a clock that was set back makes none of the future."""
+    kept: dict[str, dict[AwsError, float]] = {}
+    for node, met in errors.items():
+        recent = {error: at for error, at in met.items() if 0 <= now - at <= RECENT_SECONDS}
+        if recent:
+            kept[node] = recent
+    return kept
 
 
 def gains(before: LastReading | None, now: Reading, listed: float) -> Iterable[tuple[int, float]]:

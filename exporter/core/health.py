@@ -18,6 +18,7 @@ class Source(StrEnum):
     DAEMONSETS = "daemonsets"
     PODS = "pods"  # hostNetwork pods of all namespaces
     ENICONFIGS = "eniconfigs"
+    CNINODES = "cninodes"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
 
@@ -30,6 +31,7 @@ _BASIC = (
     Source.DAEMONSETS,
     Source.PODS,
     Source.ENICONFIGS,
+    Source.CNINODES,
 )
 
 # What is asked of AWS, and how a request can end.

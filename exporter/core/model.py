@@ -31,6 +31,20 @@ class Reason(StrEnum):
     READER_MISSING = "reader_missing"
 
 
+class BlockedBy(StrEnum):
+    """Why a node cannot give one more pod an address; the closed list behind its `reason` label."""
+
+    SUBNET_EXHAUSTED = "subnet_exhausted"
+    NO_FREE_PREFIX = "no_free_prefix"
+    ENI_LIMIT = "eni_limit"
+    IP_LIMIT = "ip_limit"
+    ATTACHMENT_LIMIT = "attachment_limit"
+    MAX_PODS = "max_pods"
+    THROTTLED = "throttled"
+    COOLDOWN = "cooldown"
+    BACK_OFF = "back_off"
+
+
 class IpMode(StrEnum):
     """How a node's pods get their addresses; empty where it is not known."""
 
@@ -62,7 +76,7 @@ class Node:
     region: str = ""
     nodegroup: str = ""
     max_pods: int | None = None
-    offers_pod_eni: bool = False
+    pod_eni_capacity: int | None = None  # None where it offers no branch ENIs
     fargate: bool = False
     addresses: tuple[str, ...] | None = None  # InternalIPs; None where nodes may not be read
 
@@ -87,14 +101,34 @@ class Pod:
         """Whether a boolean setting of the CNI is on, by the values Go's ParseBool accepts."""
         return self.env.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
 
+    def disabled(self, name: str) -> bool:
+        """Whether a boolean setting that is on by default is off, by the same function's values."""
+        return self.env.get(name, "") in ("0", "f", "F", "false", "FALSE", "False")
+
+    @property
+    def custom_networking(self) -> bool:
+        """Whether pods get addresses where an ENIConfig says, and none on the primary ENI."""
+        return self.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An expected node and the aws-node pod to read there, if there is one."""
+    """An expected node and the aws-node pod to read there, if there is one.
+
+    `eniconfig` names the ENIConfig that custom networking goes by there, empty where none is or
+    the node's labels may not be read. `trunk` says that a trunk ENI was asked for there.
+    """
 
     node: Node
     pod: Pod | None = None
     host_network_pods: int | None = None
+    eniconfig: str = ""
+    trunk: bool = False
+
+    @property
+    def has_trunk_slot(self) -> bool:
+        """Whether one of the node's ENIs is, or is to be, the trunk of its pods' branch ENIs."""
+        return self.trunk or bool(self.node.pod_eni_capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +193,14 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
-    `eniconfig_subnets` are those that ENIConfigs name for pods.
+    `eniconfigs` are the subnets for pods by the ENIConfig that names them.
     """
 
     targets: tuple[Target, ...]
     nodes_known: bool
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
-    eniconfig_subnets: frozenset[str] = frozenset()
+    eniconfigs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +208,9 @@ class Snapshot:
     """All outcomes of one cycle, that began at `time`.
 
     `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
-    allow, as far as EC2 told.
+    allow, as far as EC2 told. `pod_enis` counts the pods' branch ENIs by instance, those without
+    any left out; None where EC2 told nothing of ENIs lately. `rooms` has what it told lately
+    of the subnets, by id.
     """
 
     time: float
@@ -182,6 +218,8 @@ class Snapshot:
     outcomes: tuple[Outcome, ...]
     subnets: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, InstanceType] = field(default_factory=dict)
+    pod_enis: Mapping[str, int] | None = None
+    rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +246,17 @@ class Subnet:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetRoom:
+    """What pods can still get in a subnet: `free` addresses, others that are kept for prefixes,
+    and whole /28 `blocks` for these, None where the subnet's ENIs could not be read."""
+
+    subnet: Subnet
+    free: int
+    prefix_reserved: int = 0
+    blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from exporter.core.blocked import blocked
 from exporter.core.counters import Ledger, advance
 from exporter.core.model import Identity, Snapshot
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         )
         for outcome in snapshot.outcomes
     )
+    nodes = tuple(_completed(usage, snapshot, ledger) for usage in nodes)
     known = nodes if snapshot.discovery.nodes_known else ()
     report = Report(
         time=snapshot.time,
@@ -66,3 +68,12 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         nodes=nodes,
     )
     return Memory(ledger), report
+
+
+def _completed(usage: NodeUsage, snapshot: Snapshot, ledger: Ledger) -> NodeUsage:
+    """The usage with its branch ENIs, and with what blocks the node."""
+    enis = pod_enis(usage.target.node, snapshot.pod_enis)
+    if enis is not None:
+        usage = replace(usage, pod_enis=enis)
+    reasons = blocked(usage, snapshot, ledger.errors.get(usage.name, ()))
+    return replace(usage, blocked=reasons) if reasons else usage

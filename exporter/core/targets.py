@@ -7,10 +7,11 @@ node, and the node group; where objects come from is the door's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.core.model import Node, Pod, Target
+from exporter.core.releases import reached
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 NODEGROUP_LABELS = (
@@ -18,6 +19,13 @@ NODEGROUP_LABELS = (
     "karpenter.sh/nodepool",
     "alpha.eksctl.io/nodegroup-name",
 )
+# Before v1.15 ipamd asked for a trunk by `false` here, kept a slot free for it, and said `true`
+# once there was one (reference 5.5).
+_TRUNK_LABEL = "vpc.amazonaws.com/has-trunk-attached"
+# Where ipamd looks for the name of a node's ENIConfig, and what it takes elsewhere (reference 2.4).
+_EXTERNAL_ENICONFIG = "vpc.amazonaws.com/externalEniConfig"
+_ENICONFIG = "k8s.amazonaws.com/eniConfig"
+_DEFAULT_ENICONFIG = "default"
 # aws-node and kube-proxy, as AWS's own max-pods formula has it (reference 4).
 ASSUMED_HOST_NETWORK_PODS = 2
 
@@ -29,11 +37,15 @@ _INT64 = 2**63
 
 @dataclass(frozen=True, slots=True)
 class LabelledNode:
-    """A node with its labels; the hostname stands apart so that nodes can share one mapping."""
+    """A node with its labels; the hostname stands apart so that nodes can share one mapping.
+
+    Of `annotations` only those values are kept that could name an ENIConfig, the rest is empty.
+    """
 
     node: Node
     labels: Mapping[str, str] = field(default_factory=dict)
     hostname: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, key: str) -> str | None:
         """Return the value of a label, None where the node does not have it."""
@@ -126,21 +138,43 @@ def nodegroup(labels: Mapping[str, str]) -> str:
     return next((labels[key] for key in NODEGROUP_LABELS if labels.get(key)), "")
 
 
+def eniconfig(node: LabelledNode, pod: Pod | None) -> str:
+    """Return the name of the ENIConfig that ipamd goes by, empty without custom networking."""
+    if pod is None or not pod.custom_networking:
+        return ""
+    external = node.label(_EXTERNAL_ENICONFIG)
+    if external is not None and reached(pod.cni_version, 1, 11):
+        return external
+    annotated = node.annotations.get(pod.env.get("ENI_CONFIG_ANNOTATION_DEF", _ENICONFIG))
+    if annotated is not None:
+        return annotated
+    labelled = node.label(pod.env.get("ENI_CONFIG_LABEL_DEF", _ENICONFIG))
+    return _DEFAULT_ENICONFIG if labelled is None else labelled
+
+
 def targets(
     nodes: Iterable[LabelledNode] | None,
     pods: Iterable[Pod],
     selector: NodeSelector | None,
     host_pods: Mapping[str, int] | None,
+    trunks: Container[str] = frozenset(),
 ) -> tuple[Target, ...]:
     """Return one target per expected node, by node name.
 
     `nodes`, `selector` and `host_pods` are None where they may not be read; `pods` are those that
-    have not finished. A node that does not exist is not expected, whatever pods still name it.
+    have not finished, and `trunks` the nodes whose CNINode asks for a trunk ENI. A node that does
+    not exist is not expected, whatever pods still name it.
     """
     chosen = _pod_by_node(pods)
     known = {it.node.name: it for it in nodes} if nodes is not None else _bare(chosen)
     return tuple(
-        Target(known[name].node, chosen.get(name), _host_network_pods(name, host_pods))
+        Target(
+            known[name].node,
+            chosen.get(name),
+            _host_network_pods(name, host_pods),
+            "" if nodes is None else eniconfig(known[name], chosen.get(name)),
+            name in trunks or known[name].label(_TRUNK_LABEL) in ("true", "false"),
+        )
         for name in sorted(known)
         if _expected(known[name], chosen.get(name), None if nodes is None else selector)
     )

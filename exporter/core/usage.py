@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.limits import Networking, eni_limit
-from exporter.core.model import InstanceType, IpMode, Outcome, Read, Reading, Reason, Target
+from exporter.core.model import (
+    BlockedBy,
+    InstanceType,
+    IpMode,
+    Node,
+    Outcome,
+    Read,
+    Reading,
+    Reason,
+    Target,
+)
 
 ADDRESSES_PER_PREFIX = 16
 # One IPv6 prefix is a /80 (reference 1.3); no IPv4 node comes anywhere near it.
@@ -24,12 +34,15 @@ class NodeUsage:
     ip_mode: IpMode = IpMode.UNKNOWN
     assigned: int | None = None
     attached: int | None = None
+    cooldown: int | None = None
     capacity: int | None = None
     enis: int | None = None
     eni_capacity: int | None = None
     prefixes: int | None = None
     assignment_failures: float = 0.0
     subnet_id: str = ""
+    pod_enis: int | None = None
+    blocked: tuple[BlockedBy, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,8 +72,8 @@ class NodeUsage:
 
     @property
     def problem(self) -> bool:
-        """Whether someone should look: the node was not read, or has nothing left to give."""
-        return self.unread is not None or self.warm == 0
+        """Whether someone should look: not read, nothing left to give, or no way to get more."""
+        return self.unread is not None or self.warm == 0 or bool(self.blocked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +187,23 @@ def capacity(reading: Reading, target: Target, limits: InstanceType | None = Non
     enis = eni_capacity(reading, limits)
     if reading.ip_max <= 0 or enis is None:
         return None
-    usable = enis - int(target.node.offers_pod_eni) - int(_custom_networking(target))
+    usable = enis - int(target.has_trunk_slot) - int(_custom_networking(target))
     return reading.ip_max // reading.eni_max * max(usable, 0)
 
 
 def _custom_networking(target: Target) -> bool:
     return target.pod is not None and target.pod.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+
+
+def pod_enis(node: Node, counts: Mapping[str, int] | None) -> int | None:
+    """Return the branch ENIs of a node's pods by those of all instances, as far as EC2 told.
+
+    None, too, where the node offers none and has none.
+    """
+    if counts is None or not node.instance_id:
+        return None
+    count = counts.get(node.instance_id, 0)
+    return count if count or node.pod_eni_capacity else None
 
 
 def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:

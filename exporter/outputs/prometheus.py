@@ -30,6 +30,7 @@ from exporter.core.catalog import (
     Key,
     Kind,
     LabelTexts,
+    Metric,
     ReportTable,
     Sample,
     SubnetTable,
@@ -83,6 +84,7 @@ class Selection:
         return (SUBNET_TABLE.only(self.wants),)
 
 
+Row = TypeVar("Row")
 Whole_contra = TypeVar("Whole_contra", contravariant=True)
 
 
@@ -175,7 +177,7 @@ def process_registry() -> CollectorRegistry:
 def own_lines(health: Health, registry: CollectorRegistry, form: Format) -> bytes:
     """Return the exporter's own metrics."""
     text = "".join(
-        _family((m.name, m.kind, m.help, _lines(m.name, m.labels, (), m.samples(health), {})), form)
+        _family((m.name, m.kind, m.help, _row(m, m.samples(health), (), {})), form)
         for m in EXPORTER_METRICS
     )
     return text.encode() + _process_lines(registry, form)
@@ -202,15 +204,44 @@ def _family(family: Family, form: Format) -> str:
     return f"# HELP {name} {escaped}\n# TYPE {name} {kind.value}\n{text}"
 
 
-def _lines(name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts) -> str:
+def _lines(
+    metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+) -> list[str]:
+    """Return the lines of each row."""
+    if metric.value is None:
+        told = map(metric.samples, rows)
+        return [_row(metric, *row) for row in zip(told, keys, texts, strict=True)]
+    name, names, own = metric.name, metric.labels, (metric.labels, ())
+    labels = (
+        known.get(own) or _kept(known, names, key, ())
+        for key, known in zip(keys, texts, strict=True)
+    )
+    # Most values are counts, which mypy takes for no kind of float.
+    return [
+        f"{name}{label} {value}\n"
+        if type(value) is int  # type: ignore[redundant-expr]
+        else _rare(name, label, value)
+        for label, value in zip(labels, map(metric.value, rows), strict=True)
+    ]
+
+
+def _rare(name: str, label: str, value: float | None) -> str:
+    return "" if value is None else f"{name}{label} {_number(value)}\n"
+
+
+def _row(metric: Metric[Row], samples: Iterable[Sample], key: Key, known: LabelTexts) -> str:
+    name, names = metric.name, metric.labels
     lines = ""
     for suffix, extra, value in samples:
-        pair = labels, extra
-        text = texts.get(pair)
-        if text is None:
-            text = texts[pair] = _labels(labels, key + extra)
+        text = known.get((names, extra)) or _kept(known, names, key, extra)
         lines += f"{name}{suffix}{text} {value if type(value) is int else _number(value)}\n"
     return lines
+
+
+def _kept(known: LabelTexts, names: Key, key: Key, extra: Key) -> str:
+    """Return the text of a row's labels, and keep it for the next time."""
+    text = known[names, extra] = _labels(names, key + extra)
+    return text
 
 
 def _labels(names: Key, values: Key) -> str:

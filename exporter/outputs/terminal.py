@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -66,6 +67,8 @@ def screen(figures: Figures, url: str, story: str = "") -> RenderableType:
     ]
     if figures.value("vpc_cni_cluster_nodes", state="unread"):
         parts.append(_unread(figures))
+    if figures.all("vpc_cni_node_blocked"):
+        parts.append(_blocked(figures))
     parts.append(_sources(figures))
     if story:
         parts.append(Text(f"\n{story}", style="italic"))
@@ -211,9 +214,21 @@ def _unread(figures: Figures) -> RenderableType:
         if value
     )
     names = [labels["node"] for labels, value in figures.all("vpc_cni_node_read") if not value]
+    return Text.assemble(("\nnot read: ", "red"), f"{reasons}\n", (_some(names), "dim"))
+
+
+def _blocked(figures: Figures) -> RenderableType:
+    """How many nodes each reason blocks, and which nodes those are."""
+    samples = [labels for labels, _ in figures.all("vpc_cni_node_blocked")]
+    counts = Counter(labels["reason"] for labels in samples)
+    reasons = _joined(f"{reason} {count}" for reason, count in counts.most_common())
+    names = list(dict.fromkeys(labels["node"] for labels in samples))
+    return Text.assemble(("\nblocked: ", "red"), f"{reasons}\n", (_some(names), "dim"))
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
-    shown = _joined(name.split(".")[0] for name in names[:_SHOWN_NODES])
-    return Text.assemble(("\nnot read: ", "red"), f"{reasons}\n", (shown + more, "dim"))
+    return _joined(name.split(".")[0] for name in names[:_SHOWN_NODES]) + more
 
 
 def _sources(figures: Figures) -> RenderableType:

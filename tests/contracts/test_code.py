@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.aws.errors import Outcome
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
-from exporter.inputs.ec2.errors import SYSTEM, Outcome
-from exporter.inputs.ec2.service_model import OPERATIONS
+from exporter.inputs.ec2.operations import OPERATIONS, SYSTEM
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "exporter").rglob("*.py"))

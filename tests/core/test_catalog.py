@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -19,8 +20,8 @@ from exporter.core.catalog import (
     Key,
     Kind,
     LabelTexts,
+    Metric,
     ReportTable,
-    Sample,
     Unit,
 )
 from exporter.core.counters import (
@@ -33,7 +34,7 @@ from exporter.core.counters import (
     Series,
 )
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
-from exporter.core.model import Identity, Reason, Target
+from exporter.core.model import Identity, Outcome, Reason, Target
 from exporter.core.owners import ENI_OWNERS, Use
 from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage
@@ -96,6 +97,9 @@ vpc_cni_node_eni_capacity gauge node
 vpc_cni_node_delegated_prefixes gauge node
 vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
+vpc_cni_node_pod_enis gauge node
+vpc_cni_node_pod_eni_capacity gauge node
+vpc_cni_node_blocked gauge node reason
 vpc_cni_node_ip_assignment_failures_total counter node
 vpc_cni_subnet_info gauge subnet_id name vpc_id zone zone_id cidr
 vpc_cni_subnet_role gauge subnet_id role
@@ -122,6 +126,7 @@ awscni_ip_max gauge
 awscni_total_ipv4_prefixes gauge
 """.strip().splitlines()
 
+Row = TypeVar("Row")
 Published = dict[tuple[str, ...], float]
 
 
@@ -130,13 +135,18 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
     found: Published = {}
 
     def record(
-        name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts
-    ) -> str:
-        for suffix, extra, value in samples:
-            assert len(key + extra) == len(labels), name
-            assert (name + suffix, *key, *extra) not in found, name
-            found[name + suffix, *key, *extra] = value
-        return ""
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        for row, key, _ in zip(rows, keys, texts, strict=True):
+            samples = tuple(metric.samples(row))
+            for suffix, extra, value in samples:
+                assert len(key + extra) == len(metric.labels), metric.name
+                assert (metric.name + suffix, *key, *extra) not in found, metric.name
+                found[metric.name + suffix, *key, *extra] = value
+            if metric.value is not None:
+                told = metric.value(row)
+                assert samples == (() if told is None else (("", (), told),))
+        return [""] * len(rows)
 
     drawing(record)
     return found
@@ -207,7 +217,7 @@ class TestTheInterface:
 
     def test_has_no_label_on_a_node_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
-        assert labels == {(), ("state",)}
+        assert labels == {(), ("state",), ("reason",)}
 
     def test_has_no_label_on_a_subnet_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels for it in SUBNET_TABLE.metrics if it.unit is not Unit.INFO}
@@ -255,6 +265,26 @@ def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
         ("vpc_cni_node_info", "node-2", "", "", "none", "blue", "", "", ""): 1,
         ("vpc_cni_node_read", "node-2"): 0,
         ("vpc_cni_node_ip_assignment_failures_total", "node-2"): 0,
+    }
+
+
+@pytest.mark.parametrize("seen", [read, unread], ids=["read", "not read"])
+def test_a_node_that_offers_branch_enis_is_published_with_these_read_or_not(
+    seen: Callable[[Target], Outcome],
+) -> None:
+    where = target(node(pod_eni_capacity=9))
+    told = step(Memory(), snapshot(seen(where), pod_enis={"i-1": 3}))[1]
+    found = published(told, (NODE_TABLE,))
+    assert about("vpc_cni_node_pod_eni_capacity", found) == {("node-1",): 9}
+    assert about("vpc_cni_node_pod_enis", found) == {("node-1",): 3}
+
+
+def test_a_node_is_blocked_for_the_reasons_that_hold_and_has_no_sample_for_others() -> None:
+    full = read(target(node("node-7", max_pods=20)), reading(assigned=27, attached=27))
+    found = published(report(full, READ), (NODE_TABLE,))
+    assert about("vpc_cni_node_blocked", found) == {
+        ("node-7", "eni_limit"): 1,
+        ("node-7", "max_pods"): 1,
     }
 
 
@@ -457,6 +487,7 @@ def test_the_exporters_own_metrics_tell_its_health() -> None:
         ("vpc_cni_exporter_source_up", "daemonsets"): 0,
         ("vpc_cni_exporter_source_up", "pods"): 0,
         ("vpc_cni_exporter_source_up", "eniconfigs"): 0,
+        ("vpc_cni_exporter_source_up", "cninodes"): 0,
         ("vpc_cni_exporter_last_success_timestamp_seconds", "ipamd"): NOW,
         ("vpc_cni_exporter_cycle_duration_seconds", "ipamd"): 0.25,
         **{(failures, reason.value): 0 for reason in Reason},
@@ -518,30 +549,36 @@ def test_the_table_of_problems_has_the_nodes_that_someone_should_look_at() -> No
 
 
 def test_a_table_can_be_narrowed_to_some_names() -> None:
-    enis = NODE_TABLE.only(lambda name: "eni" in name)
+    enis = NODE_TABLE.only(lambda name: "node_eni" in name)
     assert [it.name for it in enis.metrics] == ["vpc_cni_node_enis", "vpc_cni_node_eni_capacity"]
     assert enis.scope is NODE_TABLE.scope
 
 
 class TestDrawing:
     @staticmethod
-    def draw(name: str, labels: Key, key: Key, samples: Iterable[Sample], texts: LabelTexts) -> str:
-        texts[key, ()] = "a text"
-        return " ".join((name, *key, *(str(value) for _, _, value in samples)))
+    def draw(
+        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
+    ) -> Sequence[str]:
+        drawn = []
+        for row, key, known in zip(rows, keys, texts, strict=True):
+            known[key, ()] = "a text"
+            told = (str(value) for _, _, value in metric.samples(row))
+            drawn.append(" ".join((metric.name, *key, *told)))
+        return drawn
 
-    table = NODE_TABLE.only(lambda name: name.endswith(("_enis", "_read")))
+    table = NODE_TABLE.only(lambda name: name.endswith(("_node_enis", "_read")))
 
     def test_gives_a_text_per_row_and_metric(self) -> None:
         shown = report(READ, UNREAD)
         assert self.table.drawn(shown, self.draw, {}) == {
             ("node-1",): Drawn(
                 shown.nodes[0],
-                ("vpc_cni_node_read node-1 1.0", "vpc_cni_node_enis node-1 2"),
+                ("vpc_cni_node_read node-1 1", "vpc_cni_node_enis node-1 2"),
                 {(("node-1",), ()): "a text"},
             ),
             ("node-2",): Drawn(
                 shown.nodes[1],
-                ("vpc_cni_node_read node-2 0.0", "vpc_cni_node_enis node-2"),
+                ("vpc_cni_node_read node-2 0", "vpc_cni_node_enis node-2"),
                 {(("node-2",), ()): "a text"},
             ),
         }
@@ -552,7 +589,7 @@ class TestDrawing:
         second = self.table.drawn(report(changed, UNREAD), self.draw, first)
         assert second["node-2",] is first["node-2",]
         assert second["node-1",].parts == (
-            "vpc_cni_node_read node-1 1.0",
+            "vpc_cni_node_read node-1 1",
             "vpc_cni_node_enis node-1 3",
         )
 
@@ -565,6 +602,12 @@ class TestDrawing:
     def test_forgets_the_rows_that_are_gone(self) -> None:
         first = self.table.drawn(report(READ, UNREAD), self.draw, {})
         assert list(self.table.drawn(report(UNREAD), self.draw, first)) == [("node-2",)]
+
+    def test_a_table_without_metrics_has_rows_without_texts(self) -> None:
+        shown = report(READ)
+        assert self.table.only(lambda _: False).drawn(shown, self.draw, {}) == {
+            ("node-1",): Drawn(shown.nodes[0], (), {})
+        }
 
     def test_leaves_what_was_drawn_before_as_it_was(self) -> None:
         first = self.table.drawn(report(READ), self.draw, {})

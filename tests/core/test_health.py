@@ -16,6 +16,7 @@ ALWAYS = (
     Source.DAEMONSETS,
     Source.PODS,
     Source.ENICONFIGS,
+    Source.CNINODES,
 )
 
 
@@ -27,6 +28,7 @@ def test_the_sources_are_a_closed_list() -> None:
         "daemonsets",
         "pods",
         "eniconfigs",
+        "cninodes",
         "ec2_subnets",
         "ec2_enis",
     ]

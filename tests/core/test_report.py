@@ -21,7 +21,16 @@ from exporter.core.counters import (
     Series,
     advance,
 )
-from exporter.core.model import Identity, Outcome, Read, Reading, Reason, Unread
+from exporter.core.model import (
+    BlockedBy,
+    Identity,
+    Outcome,
+    Read,
+    Reading,
+    Reason,
+    SubnetRoom,
+    Unread,
+)
 from exporter.core.report import Memory, Report, Totals, step
 from exporter.core.usage import NodeUsage, grouped, node_usage, total
 from tests.builders import (
@@ -34,6 +43,7 @@ from tests.builders import (
     reading,
     report,
     snapshot,
+    subnet_usage,
     target,
     unread,
 )
@@ -259,6 +269,34 @@ def test_the_problems_are_the_nodes_that_were_not_read_or_have_nothing_left() ->
     full = read("node-2", reading(assigned=18, attached=18))
     result = report(read("node-1"), full, unread("node-3"))
     assert [it.name for it in result.problems] == ["node-2", "node-3"]
+
+
+def test_a_node_is_blocked_by_an_error_for_two_minutes_and_is_a_problem_so_long() -> None:
+    full = Series(AWS_API_ERRORS, ("CreateNetworkInterface", "InsufficientFreeAddressesInSubnet"))
+    memory, _ = step(Memory(), snapshot(read(), read("node-2")))
+    seen = {}
+    for seconds in (30, 60, 149, 150, 151):
+        now = NOW + seconds
+        shot = snapshot(read(what=reading(time=now, said={full: 1})), read("node-2"), time=now)
+        memory, found = step(memory, shot)
+        first, second = found.nodes
+        assert second.blocked == ()
+        assert [it.name for it in found.problems] == (["node-1"] if first.blocked else [])
+        seen[seconds] = first.blocked
+    waits = (BlockedBy.SUBNET_EXHAUSTED, BlockedBy.BACK_OFF)
+    assert seen == {30: waits, 60: waits, 149: waits, 150: waits, 151: ()}
+
+
+def test_a_node_is_blocked_by_what_ec2_tells_of_its_subnet_and_its_branch_enis() -> None:
+    starving = read(target(node("node-1", instance_id="i-1")), reading(assigned=18, attached=18))
+    crowded = read(target(node("node-2", instance_id="i-2", pod_eni_capacity=9, max_pods=10)))
+    home = SubnetRoom(subnet_usage("subnet-a").subnet, 0)
+    shot = snapshot(
+        starving, crowded, subnets={"i-1": "subnet-a"}, pod_enis={"i-2": 3}, rooms=[home]
+    )
+    first, second = step(Memory(), shot)[1].nodes
+    assert (first.pod_enis, first.blocked) == (None, (BlockedBy.SUBNET_EXHAUSTED,))
+    assert (second.pod_enis, second.blocked) == (3, (BlockedBy.MAX_PODS,))
 
 
 def test_a_node_whose_pod_was_replaced_keeps_its_failures() -> None:

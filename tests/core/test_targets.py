@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from exporter.core.targets import (
     NodeSelector,
     Requirement,
     Term,
+    eniconfig,
     nodegroup,
     targets,
 )
@@ -123,6 +125,39 @@ def test_host_network_pods_are_counted_where_they_may_be_listed_and_assumed_else
     assert [it.host_network_pods for it in assumed] == [2, 2]
 
 
+TRUNK = "vpc.amazonaws.com/has-trunk-attached"
+
+
+@pytest.mark.parametrize(
+    ("labels", "trunks", "trunk"),
+    [
+        pytest.param(LINUX, set(), False, id="nobody says so"),
+        pytest.param(LINUX, {"n2"}, False, id="another's CNINode"),
+        pytest.param(LINUX, {"n1"}, True, id="its CNINode"),
+        pytest.param({TRUNK: "true"}, set(), True, id="its label, and it is there"),
+        pytest.param({TRUNK: "false"}, set(), True, id="its label, and it is asked for"),
+        pytest.param({TRUNK: "not-supported"}, set(), False, id="a label of other use"),
+    ],
+)
+def test_a_trunk_is_asked_for_by_the_cninode_or_by_the_label_that_came_before(
+    labels: dict[str, str], trunks: set[str], trunk: bool
+) -> None:
+    (found,) = targets((a_node("n1", labels),), (), EVERYWHERE, None, trunks)
+    assert (found.trunk, found.has_trunk_slot) == (trunk, trunk)
+
+
+def test_without_nodes_the_cninodes_still_tell_of_trunks() -> None:
+    pods = [a_pod("p1", "n1"), a_pod("p2", "n2")]
+    assert [it.trunk for it in targets(None, pods, None, None, {"n2"})] == [False, True]
+
+
+@pytest.mark.parametrize(("capacity", "slot"), [(None, False), (0, False), (9, True)])
+def test_a_node_that_offers_branch_enis_has_a_slot_for_their_trunk(
+    capacity: int | None, slot: bool
+) -> None:
+    assert Target(Node(name="n1", pod_eni_capacity=capacity)).has_trunk_slot is slot
+
+
 @pytest.mark.parametrize(
     ("labels", "group"),
     [
@@ -149,6 +184,84 @@ def test_the_node_group_is_the_first_label_that_names_one(
     labels: dict[str, str], group: str
 ) -> None:
     assert nodegroup(labels) == group
+
+
+CUSTOM = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
+ZONE = "topology.kubernetes.io/zone"
+
+
+def named(
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    *,
+    env: Mapping[str, str] = CUSTOM,
+    version: str = "v1.19.0",
+) -> str:
+    """The ENIConfig of a node with these labels and annotations."""
+    node = LabelledNode(Node(name="n1"), labels, "n1", annotations or {})
+    pod = Pod(uid="u", name="p", namespace="kube-system", node="n1", cni_version=version, env=env)
+    return eniconfig(node, pod)
+
+
+EXTERNAL = "vpc.amazonaws.com/externalEniConfig"
+CHOSEN = "k8s.amazonaws.com/eniConfig"
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "name"),
+    [
+        pytest.param({}, {}, "default", id="nothing said"),
+        pytest.param({CHOSEN: "l"}, {}, "l", id="a label"),
+        pytest.param({CHOSEN: "l"}, {CHOSEN: "a"}, "a", id="an annotation before a label"),
+        pytest.param(
+            {CHOSEN: "l", EXTERNAL: "e"}, {CHOSEN: "a"}, "e", id="the external label before all"
+        ),
+        pytest.param({CHOSEN: ""}, {}, "", id="an empty label names nothing, not the default"),
+        pytest.param({CHOSEN: "l"}, {CHOSEN: ""}, "", id="neither does an annotation"),
+    ],
+)
+def test_the_eniconfig_is_the_first_that_the_node_names(
+    labels: Mapping[str, str], annotations: Mapping[str, str], name: str
+) -> None:
+    assert named(labels, annotations) == name
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        pytest.param({"ENI_CONFIG_LABEL_DEF": ZONE}, "a", id="the label"),
+        pytest.param({"ENI_CONFIG_LABEL_DEF": HOSTNAME_LABEL}, "n1", id="the hostname"),
+        pytest.param({"ENI_CONFIG_ANNOTATION_DEF": "team"}, "x", id="the annotation"),
+        pytest.param(
+            {"ENI_CONFIG_ANNOTATION_DEF": "none", "ENI_CONFIG_LABEL_DEF": "none"},
+            "default",
+            id="both, and the node has neither",
+        ),
+    ],
+)
+def test_the_cnis_settings_say_which_label_and_annotation_name_the_eniconfig(
+    env: Mapping[str, str], name: str
+) -> None:
+    assert named({ZONE: "a"}, {"team": "x"}, env={**CUSTOM, **env}) == name
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("v1.10.4", "default"), ("v1.11.0", "e"), ("mine", "e")]
+)
+def test_the_external_label_counts_since_its_release(version: str, name: str) -> None:
+    assert named({EXTERNAL: "e"}, version=version) == name
+
+
+def test_a_target_has_its_eniconfig_where_custom_networking_is_on_and_labels_are_known() -> None:
+    node = a_node("n1", {CHOSEN: "x"})
+    plain, custom = a_pod("p1"), replace(a_pod("p1"), env=CUSTOM)
+
+    def target(nodes: Sequence[LabelledNode] | None, *pods: Pod) -> str:
+        (found,) = targets(nodes, pods, EVERYWHERE if nodes else None, None)
+        return found.eniconfig
+
+    assert target([node], custom) == "x"
+    assert [target([node], plain), target([node]), target(None, custom)] == ["", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.model import InstanceType, IpMode, Node, Outcome, Reading, Reason, Target
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, total
+from exporter.core.model import (
+    BlockedBy,
+    InstanceType,
+    IpMode,
+    Node,
+    Outcome,
+    Reading,
+    Reason,
+    Target,
+)
+from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
 from tests.builders import node, pod, read, reading, target, unread
 
 SLASH_80 = 2**48
@@ -17,7 +26,7 @@ NO_UNREAD = dict.fromkeys(Reason, 0)
 
 def runs(env: Mapping[str, str], *, pod_eni: bool = False) -> Target:
     """A node whose aws-node pod has this environment."""
-    return target(node(offers_pod_eni=pod_eni), pod(env=env))
+    return target(node(pod_eni_capacity=9 if pod_eni else None), pod(env=env))
 
 
 PLAIN = runs({})
@@ -167,6 +176,15 @@ CUSTOM = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
     [
         pytest.param(reading(eni_max=3, ip_max=27), PLAIN, 27, id="ENIs times addresses"),
         pytest.param(reading(eni_max=3, ip_max=27), runs({}, pod_eni=True), 18, id="less a trunk"),
+        pytest.param(
+            reading(eni_max=3, ip_max=27), replace(PLAIN, trunk=True), 18, id="less one asked for"
+        ),
+        pytest.param(
+            reading(eni_max=3, ip_max=27),
+            replace(runs({}, pod_eni=True), trunk=True),
+            18,
+            id="less one trunk, whoever tells of it",
+        ),
         pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM), 18, id="less the primary ENI"),
         pytest.param(reading(eni_max=3, ip_max=27), runs(CUSTOM, pod_eni=True), 9, id="less both"),
         pytest.param(
@@ -223,6 +241,26 @@ def test_a_number_of_enis_that_cannot_be_is_absent(eni_max: int, told: int | Non
 
 
 @pytest.mark.parametrize(
+    ("where", "counts", "told"),
+    [
+        pytest.param(node(pod_eni_capacity=9), {"i-1": 4, "i-2": 1}, 4, id="its own"),
+        pytest.param(node(pod_eni_capacity=9), {"i-2": 1}, 0, id="none of those it offers"),
+        pytest.param(node(), {"i-2": 1}, None, id="offers none and has none"),
+        pytest.param(node(pod_eni_capacity=0), {}, None, id="offers none in so many words"),
+        pytest.param(node(), {"i-1": 2}, 2, id="has some though it offers none"),
+        pytest.param(node(pod_eni_capacity=9), None, None, id="EC2 told nothing"),
+        pytest.param(
+            node(instance_id="", pod_eni_capacity=9), {"": 7}, None, id="which instance it is"
+        ),
+    ],
+)
+def test_the_branch_enis_of_a_node_are_those_of_its_instance(
+    where: Node, counts: Mapping[str, int] | None, told: int | None
+) -> None:
+    assert pod_enis(where, counts) == told
+
+
+@pytest.mark.parametrize(
     ("outcome", "problem"),
     [
         pytest.param(read(PLAIN, reading(assigned=17, attached=18)), False, id="one left"),
@@ -235,6 +273,10 @@ def test_a_problem_is_a_node_that_was_not_read_or_has_nothing_left_to_give(
     outcome: Outcome, problem: bool
 ) -> None:
     assert node_usage(outcome, 0.0).problem is problem
+
+
+def test_a_node_that_is_blocked_is_a_problem_whatever_it_has_left() -> None:
+    assert replace(usage(reading()), blocked=(BlockedBy.THROTTLED,)).problem
 
 
 def test_warm_is_what_is_attached_and_not_assigned() -> None:
@@ -328,7 +370,7 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         node(
             zone=draw(st.sampled_from(("a", "b", ""))),
             nodegroup=draw(st.sampled_from(("blue", ""))),
-            offers_pod_eni=draw(st.booleans()),
+            pod_eni_capacity=draw(st.none() | st.integers(0, 3)),
         ),
         pod(
             env={

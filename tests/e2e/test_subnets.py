@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,12 @@ ALWAYS = (
 
 @contextlib.contextmanager
 def world(
-    folder: Path, *arguments: str, period: str = "0.3"
+    folder: Path, *arguments: str, period: str = "0.3", steps: int = 0
 ) -> Iterator[tuple[Simulation, Daemon]]:
-    """A living cluster and the exporter, with EC2 read several times a second."""
+    """A living cluster, that has lived so long already, and the exporter, with EC2 read several
+    times a second."""
     with simulation(folder, "--living", *arguments) as sim:
+        sim.control("/step", {"count": steps})
         settings = {
             "EXPORTER_SOURCES": "ipamd,ec2",
             "EXPORTER_EC2_SUBNETS_INTERVAL": period,
@@ -172,3 +174,58 @@ def test_a_subnet_that_only_an_eniconfig_names_appears_and_goes_by_itself(tmp_pa
         eventually(lambda: role not in exporter.scrape(), "the subnet is told of no longer")
         samples = survey_after(exporter, time.time())
         assert differences(expected(sim.truth()), published(samples)) == []
+
+
+def told(samples: Samples, name: str, **labels: str) -> dict[str, float]:
+    """The samples of a node's metric that have these labels, by node."""
+    return {
+        dict(found)["node"]: value
+        for (it, found), value in samples.items()
+        if it == name and labels.items() <= dict(found).items()
+    }
+
+
+def wanting(samples: Samples, info: Mapping[str, str]) -> str | None:
+    """What the node's own subnet lacks for its pods, by the subnet's own figures."""
+    of = {"subnet_id": info["subnet_id"]}
+    uses, blocks = "vpc_cni_subnet_ip_addresses", "vpc_cni_subnet_prefix_blocks"
+    free = samples[key(uses, **of, use="free")]
+    if info["ip_mode"] == "secondary":
+        return None if free else "subnet_exhausted"
+    if not free + samples[key(uses, **of, use="prefix_reserved_free")]:
+        return "subnet_exhausted"
+    whole = sum(samples[key(blocks, **of, state=it)] for it in ("free", "free_reserved"))
+    return None if whole else "no_free_prefix"
+
+
+def test_in_a_subnet_that_ran_out_the_nodes_with_nothing_warm_are_blocked_by_that(
+    tmp_path: Path,
+) -> None:
+    arguments = ("--nodes", "12", "--seed", "3", "--scenario", "exhaustion")
+    with world(tmp_path, *arguments, steps=30) as (sim, exporter):
+        samples = survey_after(exporter, sim.truth()["advanced_at"])
+    infos = [dict(labels) for name, labels in samples if name == "vpc_cni_node_info"]
+    warm = told(samples, "vpc_cni_node_ip_addresses", state="warm")
+    starving = [info for info in infos if warm.get(info["node"]) == 0]
+    lacks = {(it["node"], lack) for it in starving if (lack := wanting(samples, it))}
+    # The exporter came later than the errors: what it knows of the subnets is EC2's word.
+    blocked = {
+        (dict(labels)["node"], dict(labels)["reason"])
+        for name, labels in samples
+        if name == "vpc_cni_node_blocked"
+    }
+    assert {it for it in blocked if it[1] not in ("eni_limit", "max_pods")} == lacks
+    assert lacks
+
+
+def test_the_branch_enis_of_the_nodes_are_those_in_the_subnets(tmp_path: Path) -> None:
+    with world(tmp_path, "--nodes", "40", "--seed", "5") as (sim, exporter):
+        samples = survey_after(exporter, sim.truth()["advanced_at"])
+    by_node = told(samples, "vpc_cni_node_pod_enis")
+    assert by_node.keys() == told(samples, "vpc_cni_node_pod_eni_capacity").keys()
+    assert sum(by_node.values()) == sum(
+        value
+        for (name, labels), value in samples.items()
+        if name == "vpc_cni_subnet_enis" and dict(labels)["owner"] == "pod_branch"
+    )
+    assert sum(by_node.values()) > 0

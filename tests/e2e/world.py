@@ -28,7 +28,14 @@ Samples = Mapping[tuple[str, Labels], float]
 Found = TypeVar("Found")
 
 # What a scrape says beside the figures that the truth knows.
-OWN = ("vpc_cni_exporter_", "vpc_cni_cluster_info", "process_", "python_")
+OWN = (
+    "vpc_cni_exporter_",
+    "vpc_cni_cluster_info",
+    "vpc_cni_node_blocked",
+    "vpc_cni_node_pod_eni",
+    "process_",
+    "python_",
+)
 
 
 def key(name: str, /, **labels: str) -> tuple[str, Labels]:

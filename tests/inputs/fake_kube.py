@@ -17,7 +17,8 @@ NODES = "/api/v1/nodes"
 DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 HOST_PODS = "/api/v1/pods"
 ENICONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
-COLLECTIONS = (PODS, NODES, DAEMONSETS, HOST_PODS, ENICONFIGS)
+CNINODES = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
+COLLECTIONS = (PODS, NODES, DAEMONSETS, HOST_PODS, ENICONFIGS, CNINODES)
 VERSION = "/version"
 
 Json = dict[str, object]

@@ -21,6 +21,7 @@ from exporter.inputs.kube.credentials import Credentials
 from exporter.inputs.kube.decoding import Sharing
 from exporter.inputs.kube.kinds import Kind, nodes
 from tests.inputs.fake_kube import (
+    CNINODES,
     DAEMONSETS,
     ENICONFIGS,
     HOST_PODS,
@@ -74,6 +75,11 @@ def a_daemonset(*terms: Json) -> Json:
 def an_eniconfig(name: str, subnet: object) -> Json:
     """Return an ENIConfig that names a subnet."""
     return {"metadata": {"name": name}, "spec": {"subnet": subnet, "securityGroups": ["sg-1"]}}
+
+
+def a_cninode(name: str, *features: str) -> Json:
+    """Return a CNINode with these features."""
+    return {"metadata": {"name": name}, "spec": {"features": [{"name": it} for it in features]}}
 
 
 class VirtualTime:
@@ -169,7 +175,7 @@ def decoded(kind: Kind[T], it: Mapping[str, object]) -> T | None:
     return value
 
 
-SOURCES = ("kubernetes", "nodes", "daemonsets", "pods", "eniconfigs")
+SOURCES = ("kubernetes", "nodes", "daemonsets", "pods", "eniconfigs", "cninodes")
 LINUX: Json = {"kubernetes.io/os": "linux", "topology.kubernetes.io/region": "eu-west-1"}
 ONLY_LINUX: Json = {
     "matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]
@@ -219,20 +225,24 @@ def all_up(kube: Kube) -> bool:
 
 
 def a_cluster() -> FakeKube:
-    """Return two selected nodes, one of them with a pod, and one that is not selected."""
+    """Return two selected nodes, one with a pod and a trunk, and one that is not selected."""
     fake = FakeKube()
     fake.put(NODES, a_node("n1", labels=LINUX), a_node("n2", labels=LINUX), a_node("windows"))
     fake.put(PODS, a_pod("aws-node-1", "n1"))
     fake.put(DAEMONSETS, a_daemonset(ONLY_LINUX))
     fake.put(HOST_PODS, a_pod("aws-node-1", "n1"), a_pod("kube-proxy-1", "n1"))
     fake.put(ENICONFIGS, an_eniconfig("eu-west-1a", "subnet-1"))
+    fake.put(CNINODES, a_cninode("n1", "SecurityGroupsForPods"), a_cninode("n2"))
     return fake
 
 
 WHOLE = Discovery(
-    targets=(Target(node("n1"), pod("aws-node-1", "n1"), 2), Target(node("n2"), None, 0)),
+    targets=(
+        Target(node("n1"), pod("aws-node-1", "n1"), 2, trunk=True),
+        Target(node("n2"), None, 0),
+    ),
     nodes_known=True,
     identity=Identity(region="eu-west-1", kubernetes_version=VERSION_TEXT),
     others=(Node(name="windows", addresses=()),),
-    eniconfig_subnets=frozenset({"subnet-1"}),
+    eniconfigs={"eu-west-1a": "subnet-1"},
 )

@@ -13,9 +13,9 @@ from botocore.parsers import create_parser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.aws.errors import Malformed
 from exporter.core.model import Eni
 from exporter.inputs.ec2.enis import EniPage, parse_enis
-from exporter.inputs.ec2.errors import Malformed
 from exporter.inputs.ec2.tags import is_kept
 from tests.inputs.ec2_answers import attachment, document, eni, tag_set
 

@@ -10,10 +10,11 @@ from typing import Any
 import botocore.session
 import pytest
 
+from exporter.aws.service_model import ModelLoader
 from exporter.core.model import InstanceType
 from exporter.inputs.ec2 import types_on_file
 from exporter.inputs.ec2.instance_types import read_types, write_types
-from exporter.inputs.ec2.service_model import OPERATIONS, Ec2ModelLoader
+from exporter.inputs.ec2.operations import OPERATIONS
 from tests.inputs.ec2_answers import FakeEc2, aws, error, instance_type, serving
 
 __all__ = ["aws"]
@@ -118,7 +119,7 @@ def loaders() -> tuple[Any, Any]:
     """botocore's way of loading models, and ours."""
     theirs = botocore.session.get_session().get_component("data_loader")
     ours = botocore.session.get_session().get_component("data_loader")
-    ours.file_loader = Ec2ModelLoader()
+    ours.file_loader = ModelLoader("ec2", OPERATIONS)
     return theirs, ours
 
 

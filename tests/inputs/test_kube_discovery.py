@@ -11,6 +11,7 @@ import pytest
 from exporter.core.model import Identity, Node, Target
 from exporter.inputs.kube import KubeConfig, SourceState, connect
 from tests.inputs.fake_kube import (
+    CNINODES,
     COLLECTIONS,
     DAEMONSETS,
     ENICONFIGS,
@@ -32,6 +33,7 @@ from tests.inputs.kube_parts import (
     WHOLE,
     VirtualTime,
     a_cluster,
+    a_cninode,
     a_node,
     a_pod,
     all_up,
@@ -84,7 +86,7 @@ def test_nothing_is_known_before_each_source_has_answered(path: str, tmp_path: P
         fake = a_cluster()
         fake.answers[path, "list"].append(hangs)
         async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
-            await until(kube, lambda: sum(it.up for it in kube.sources()) == 4)
+            await until(kube, lambda: sum(it.up for it in kube.sources()) == 5)
             assert kube.discover() is None
 
     asyncio.run(scenario())
@@ -200,7 +202,7 @@ def test_the_version_is_asked_for_again_with_each_watch_of_the_pods(tmp_path: Pa
             fake.hang_up()
             newer = Identity(region="eu-west-1", kubernetes_version="v1.32.0")
             await until(kube, lambda: kube.discover() == replace(WHOLE, identity=newer))
-            assert len(told) == 5
+            assert len(told) == 6
 
     asyncio.run(scenario())
 
@@ -210,18 +212,41 @@ def test_the_subnets_of_eniconfigs_follow_them(tmp_path: Path) -> None:
         fake = a_cluster()
         async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
             await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
-            for name, subnet, subnets in (
-                ("eu-west-1b", "subnet-2", {"subnet-1", "subnet-2"}),
-                ("spare", "subnet-2", {"subnet-1", "subnet-2"}),
-                ("eu-west-1a", "subnet-3", {"subnet-2", "subnet-3"}),
-                ("spare", "", {"subnet-2", "subnet-3"}),
+            a, b = "eu-west-1a", "eu-west-1b"
+            for name, subnet, known in (
+                (b, "subnet-2", {a: "subnet-1", b: "subnet-2"}),
+                ("spare", "subnet-2", {a: "subnet-1", b: "subnet-2", "spare": "subnet-2"}),
+                (a, "subnet-3", {a: "subnet-3", b: "subnet-2", "spare": "subnet-2"}),
+                ("spare", "", {a: "subnet-3", b: "subnet-2"}),
             ):
                 fake.put(ENICONFIGS, an_eniconfig(name, subnet))
                 await kube.changed()
-                assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset(subnets))
-            fake.drop(ENICONFIGS, "eu-west-1b")
+                assert kube.discover() == replace(WHOLE, eniconfigs=known)
+            fake.drop(ENICONFIGS, b)
             await kube.changed()
-            assert kube.discover() == replace(WHOLE, eniconfig_subnets=frozenset({"subnet-3"}))
+            assert kube.discover() == replace(WHOLE, eniconfigs={a: "subnet-3"})
+
+    asyncio.run(scenario())
+
+
+def test_trunks_follow_the_cninodes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        fake = a_cluster()
+        async with fake_kube(fake), discovering(fake, tmp_path) as (kube, _):
+            await until(kube, lambda: all_up(kube) and kube.discover() == WHOLE)
+
+            async def trunks() -> list[bool]:
+                await kube.changed()
+                found = kube.discover()
+                assert found is not None
+                return [it.trunk for it in found.targets]
+
+            fake.put(CNINODES, a_cninode("n2", "SecurityGroupsForPods"))
+            assert await trunks() == [True, True]
+            fake.put(CNINODES, a_cninode("n1", "CustomNetworking"))
+            assert await trunks() == [False, True]
+            fake.drop(CNINODES, "n2")
+            assert await trunks() == [False, False]
 
     asyncio.run(scenario())
 

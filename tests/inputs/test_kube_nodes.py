@@ -1,4 +1,4 @@
-"""The API server's JSON of nodes, DaemonSet, hostNetwork pods and ENIConfigs, and its values."""
+"""The API server's JSON of nodes, DaemonSet, hostNetwork pods and the CNI's own kinds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from exporter.core.model import Node
 from exporter.core.targets import LabelledNode, NodeSelector, Requirement, Term
 from exporter.inputs.kube.decoding import Sharing
-from exporter.inputs.kube.kinds import daemonset, eniconfigs, host_network_pods, nodes
+from exporter.inputs.kube.kinds import cninodes, daemonset, eniconfigs, host_network_pods, nodes
 from tests.inputs.fake_kube import Json
-from tests.inputs.kube_parts import an_eniconfig, decoded
+from tests.inputs.kube_parts import a_cninode, an_eniconfig, decoded
 
 LABELS = {
     "kubernetes.io/hostname": "n1",
@@ -58,14 +58,15 @@ def test_a_node_has_what_discovery_needs() -> None:
         region="eu-west-1",
         nodegroup="blue",
         max_pods=29,
-        offers_pod_eni=True,
+        pod_eni_capacity=9,
         addresses=("10.0.0.1", "2001:db8::1"),
     )
     assert {key: found.label(key) for key in (*LABELS, "none")} == {**LABELS, "none": None}
+    assert found.annotations == {"big": "x"}
 
 
 def test_a_node_that_says_next_to_nothing_has_only_its_name() -> None:
-    nothing = {"labels": None, "creationTimestamp": None}
+    nothing = {"labels": None, "annotations": None, "creationTimestamp": None}
     null: Json = {"metadata": {"name": "n1", **nothing}, "spec": {}, "status": {"capacity": None}}
 
     for it in ({"metadata": {"name": "n1"}}, null):
@@ -115,23 +116,23 @@ def test_beta_labels_do_where_there_are_no_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capacity", "max_pods", "offers"),
+    ("capacity", "max_pods", "pod_enis"),
     [
-        pytest.param({"pods": "110"}, 110, False, id="text"),
-        pytest.param({"pods": 110}, 110, False, id="number"),
-        pytest.param({"pods": "1k"}, None, False, id="a unit"),
-        pytest.param({"pods": "-1"}, None, False, id="negative"),
-        pytest.param({"pods": "9" * 100}, None, False, id="absurd"),
-        pytest.param({"vpc.amazonaws.com/pod-eni": "0"}, None, False, id="no branch ENIs"),
-        pytest.param({"vpc.amazonaws.com/pod-eni": "1"}, None, True, id="branch ENIs"),
+        pytest.param({"pods": "110"}, 110, None, id="text"),
+        pytest.param({"pods": 110}, 110, None, id="number"),
+        pytest.param({"pods": "1k"}, None, None, id="a unit"),
+        pytest.param({"pods": "-1"}, None, None, id="negative"),
+        pytest.param({"pods": "9" * 100}, None, None, id="absurd"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "0"}, None, 0, id="no branch ENIs"),
+        pytest.param({"vpc.amazonaws.com/pod-eni": "38"}, None, 38, id="branch ENIs"),
     ],
 )
 def test_capacity_is_a_whole_number_or_not_known(
-    capacity: dict[str, object], max_pods: int | None, offers: bool
+    capacity: dict[str, object], max_pods: int | None, pod_enis: int | None
 ) -> None:
     found = node({"metadata": {"name": "n1"}, "status": {"capacity": capacity}}).node
 
-    assert (found.max_pods, found.offers_pod_eni) == (max_pods, offers)
+    assert (found.max_pods, found.pod_eni_capacity) == (max_pods, pod_enis)
 
 
 def test_nodes_share_their_labels_but_for_the_hostname() -> None:
@@ -145,6 +146,45 @@ def test_nodes_share_their_labels_but_for_the_hostname() -> None:
     assert isinstance(other, LabelledNode)
     assert one.labels is other.labels
     assert (one.hostname, other.hostname) == ("n1", "n2")
+
+
+NODE_IP = "alpha.kubernetes.io/provided-node-ip"
+VOLUMES = "csi.volume.kubernetes.io/nodeid"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param("eu-west-1a", "eu-west-1a", id="a name"),
+        pytest.param("pods.blue", "pods.blue", id="a name with a dot"),
+        pytest.param("1", "1", id="a number"),
+        pytest.param("Blue", "", id="a capital"),
+        pytest.param("-blue", "", id="a dash before it"),
+        pytest.param("blue.", "", id="a dot after it"),
+        pytest.param("", "", id="empty"),
+        pytest.param("a" * 253, "a" * 253, id="as long as a name may be"),
+        pytest.param("a" * 254, "", id="longer"),
+        pytest.param("a\n", "", id="a line"),
+    ],
+)
+def test_an_annotation_is_kept_as_far_as_it_could_name_an_eniconfig(value: str, kept: str) -> None:
+    it = {"metadata": {"name": "n1", "annotations": {"team": value, NODE_IP: "10.0.0.1"}}}
+
+    assert node(it).annotations == {"team": kept}
+
+
+def test_nodes_share_their_annotations_but_for_what_is_each_ones_own() -> None:
+    kind = nodes(Sharing())
+    own = [{NODE_IP: ip, VOLUMES: f'{{"ebs": "{ip}"}}'} for ip in ("10.0.0.1", "10.0.0.2")]
+    one, other = (
+        decoded(kind, {"metadata": {"name": "n", "annotations": {"team": "blue", **it}}})
+        for it in own
+    )
+
+    assert isinstance(one, LabelledNode)
+    assert isinstance(other, LabelledNode)
+    assert one.annotations == {"team": "blue", VOLUMES: ""}
+    assert one.annotations is other.annotations
 
 
 def test_the_daemonset_says_where_it_runs() -> None:
@@ -212,3 +252,27 @@ def test_a_pod_on_the_hosts_network_counts_where_it_is(
 )
 def test_an_eniconfig_is_the_subnet_it_names(it: Json, subnet: str | None) -> None:
     assert decoded(eniconfigs(), it) == subnet
+
+
+WANTED = "SecurityGroupsForPods"
+
+
+@pytest.mark.parametrize(
+    ("it", "node"),
+    [
+        pytest.param(a_cninode("n1", WANTED), "n1", id="security groups for pods"),
+        pytest.param(a_cninode("n1", "CustomNetworking", WANTED), "n1", id="among others"),
+        pytest.param(a_cninode("n1", "CustomNetworking"), None, id="another feature"),
+        pytest.param(a_cninode("n1"), None, id="no feature"),
+        pytest.param(
+            {"metadata": {"name": "n1"}, "spec": {"features": [{"name": None}]}}, None, id="null"
+        ),
+        pytest.param(
+            {"metadata": {"name": "n1"}, "spec": {"features": None}}, None, id="null features"
+        ),
+        pytest.param({"metadata": {"name": "n1"}, "spec": None}, None, id="null spec"),
+        pytest.param({"metadata": {"name": "n1"}}, None, id="no spec"),
+    ],
+)
+def test_a_cninode_is_the_node_that_is_to_have_a_trunk(it: Json, node: str | None) -> None:
+    assert decoded(cninodes(), it) == node

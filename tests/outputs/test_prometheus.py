@@ -122,7 +122,14 @@ def golden() -> tuple[Report, Health]:
         3,
     )
     prefixes = target(
-        node("ip-10-0-0-2", instance_id="i-02", zone="eu-west-1b", nodegroup="", max_pods=110),
+        node(
+            "ip-10-0-0-2",
+            instance_id="i-02",
+            zone="eu-west-1b",
+            nodegroup="",
+            max_pods=110,
+            pod_eni_capacity=38,
+        ),
         pod("two", cni_version="v1.23.1", env={"ENABLE_PREFIX_DELEGATION": "true"}),
     )
     silent = target(
@@ -164,6 +171,7 @@ def golden() -> tuple[Report, Health]:
         time=NOW + 30,
         identity=identity,
         subnets={"i-01": "subnet-a", "i-03": "subnet-b"},
+        pod_enis={"i-02": 5},
     )
     return step(memory, second)[1], golden_health(second)
 

@@ -74,6 +74,26 @@ def test_the_screen_names_some_of_many_missing_nodes() -> None:
     assert ", ".join(f"node-{n}" for n in range(1, 9)) + " and 1 more" in lines
 
 
+def test_the_screen_names_the_nodes_that_are_blocked_and_by_what() -> None:
+    told = report(
+        *(read(target(node(f"node-{n}.compute", max_pods=3))) for n in range(1, 11)),
+        read(target(node("node-0", max_pods=20)), reading(assigned=27, attached=27)),
+        read("node-11"),
+    )
+    page = draw(Selection().tables(), told, {}).block(Format.TEXT).plain.decode()
+    lines = shown(screen(Figures.parse(page), URL))
+    start = next(number for number, line in enumerate(lines) if line.startswith("blocked: "))
+    assert lines[start : start + 2] == [
+        "blocked: max_pods 11, eni_limit 1",
+        ", ".join(f"node-{n}" for n in range(1, 9)) + " and 3 more",
+    ]
+
+
+def test_the_screen_has_no_line_of_blocked_nodes_where_none_is() -> None:
+    page = draw(Selection().tables(), report(read()), {}).block(Format.TEXT).plain.decode()
+    assert not any("blocked" in line for line in shown(screen(Figures.parse(page), URL)))
+
+
 @pytest.mark.parametrize(
     ("assigned", "warm", "capacity", "text"),
     [

@@ -225,6 +225,7 @@ def test_readyz_tells_what_is_missing_while_there_is_none() -> None:
         "daemonsets: not asked yet\n"
         "pods: not asked yet\n"
         "eniconfigs: not asked yet\n"
+        "cninodes: not asked yet\n"
     )
 
 
@@ -361,6 +362,11 @@ class TestThePage:
         assert shown.after("node-2", 4) == ["not read: http_status", "–", "–", "–"]
         assert shown.after("node-3", 4) == ["nothing warm", "18", "0", "27"]
         assert "node-1" not in shown.texts
+
+    def test_says_what_blocks_a_node(self) -> None:
+        full = read(target(node("node-1", max_pods=20)), reading(assigned=27, attached=27))
+        shown = html(Fixed(report(full)))
+        assert shown.after("node-1", 4) == ["blocked: eni_limit, max_pods", "27", "0", "27"]
 
     @pytest.mark.parametrize(
         ("lost", "rows", "more"),

@@ -11,8 +11,9 @@ from typing import Any
 import botocore.session
 import pytest
 
+from exporter.aws import Requests
 from exporter.core.model import Eni, InstanceType, Reservation, Subnet
-from exporter.inputs.ec2 import Ec2, Requests, types_on_file
+from exporter.inputs.ec2 import Ec2, types_on_file
 from tests.inputs.ec2_answers import REGION, FakeEc2, aws, tag_set, use
 
 __all__ = ["aws"]

@@ -2,6 +2,7 @@
 
 from exporter.core.subnets.accounts import LEAK_SECONDS, accounts
 from exporter.core.subnets.nodes import facts_of, nodes_of
+from exporter.core.subnets.rooms import rooms
 from exporter.core.subnets.values import Memory, Reserved, Role, SubnetUsage, Survey
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "accounts",
     "facts_of",
     "nodes_of",
+    "rooms",
 ]

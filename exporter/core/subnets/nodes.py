@@ -9,9 +9,6 @@ from exporter.core.model import Discovery, Eni, IpMode, Outcome, Read, Target
 from exporter.core.owners import ClusterFacts, ClusterNode, Owner, Use, is_primary
 from exporter.core.usage import ADDRESSES_PER_PREFIX, ip_mode
 
-# Reference 5.1: an unset or unreadable value means that they are managed.
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-
 Owned = tuple[tuple[Eni, Owner], ...]
 
 
@@ -69,7 +66,8 @@ def _cluster_node(outcome: Outcome) -> ClusterNode:
     return ClusterNode(
         name=outcome.target.node.name,
         reading=reading,
-        manages_untagged=pod is None or pod.env.get("MANAGE_UNTAGGED_ENI") not in _FALSE,
+        # Reference 5.1: an unset or unreadable value means that they are managed.
+        manages_untagged=pod is None or not pod.disabled("MANAGE_UNTAGGED_ENI"),
         multi_nic=pod is not None and pod.enabled("ENABLE_MULTI_NIC"),
     )
 

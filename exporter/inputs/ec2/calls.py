@@ -6,13 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from botocore import xform_name
-
+from exporter.aws import Requests, Service
+from exporter.aws.errors import Malformed
 from exporter.core.model import Unavailable
-from exporter.inputs.ec2.client import Clients
 from exporter.inputs.ec2.config import Ec2Config
-from exporter.inputs.ec2.counts import RequestCounts, Requests
-from exporter.inputs.ec2.errors import SYSTEM, Malformed, Outcome, Untrusted, translated
+from exporter.inputs.ec2.operations import SYSTEM
 
 # EC2 API reference: the most items on a page, and the most values of a filter.
 _PAGE_SIZE = 1000
@@ -24,16 +22,15 @@ class Calls:
     """Reads the answers of EC2's operations to their last page."""
 
     def __init__(self, config: Ec2Config) -> None:
-        self._counts = RequestCounts()
-        self._clients = Clients(config, self._counts)
+        self._service = Service(config.aws())
 
     def requests(self) -> Requests:
         """Return how many requests there were, by service, operation and outcome."""
-        return self._counts.snapshot()
+        return self._service.requests()
 
     def close(self) -> None:
         """Close idle connections."""
-        self._clients.close()
+        self._service.close()
 
     def filtered(
         self, stop: threading.Event, operation: str, name: str, values: Sequence[str], **more: Any
@@ -53,7 +50,7 @@ class Calls:
         while True:
             if stop.is_set():
                 raise Unavailable(SYSTEM, "given up")
-            page = self._call(operation, request)
+            page = self._service.call(operation, **request)
             yield page
             token = page.get("NextToken", "")
             if not token:
@@ -62,16 +59,3 @@ class Calls:
                 raise Malformed(SYSTEM, f"{operation}: pages without an end")
             used.add(token)
             request["NextToken"] = token
-
-    def _call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        client = self._clients.current()
-        try:
-            with translated(operation):
-                answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**request)
-        except Untrusted:
-            self._clients.forget(client)
-            raise
-        except Malformed:
-            self._counts.add(operation, Outcome.FAILED)  # botocore tells only of what it can read
-            raise
-        return answer

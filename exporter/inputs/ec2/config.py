@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from exporter.aws import AwsConfig
+from exporter.inputs.ec2.enis import hand_over
+from exporter.inputs.ec2.operations import OPERATIONS, SYSTEM
+
 
 def _nowhere() -> str:
     return ""
@@ -28,3 +32,16 @@ class Ec2Config:
     retries: str = "adaptive"
     reservation_seconds: float = 300.0
     clock: Callable[[], float] = time.monotonic
+
+    def aws(self) -> AwsConfig:
+        """Return how EC2's client is opened: one that leaves ENIs to our own parser."""
+        return AwsConfig(
+            service=SYSTEM,
+            operations=OPERATIONS,
+            region=self.region,
+            connect_seconds=self.connect_seconds,
+            silence_seconds=self.silence_seconds,
+            attempts=self.attempts,
+            retries=self.retries,
+            prepare=hand_over,
+        )

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from exporter.aws import Requests, Threads
 from exporter.core.model import Eni, InstanceType, Subnet, Unavailable
 from exporter.inputs.ec2.calls import Calls
 from exporter.inputs.ec2.config import Ec2Config
-from exporter.inputs.ec2.counts import Requests
 from exporter.inputs.ec2.enis import OPERATION as _ENIS
 from exporter.inputs.ec2.enis import EniPage
 from exporter.inputs.ec2.instance_types import OPERATION as _TYPES
 from exporter.inputs.ec2.instance_types import instance_types, types_on_file
+from exporter.inputs.ec2.operations import SYSTEM
 from exporter.inputs.ec2.subnets import Subnets
-from exporter.inputs.ec2.threads import Threads
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Ec2:
 
     def __init__(self, config: Ec2Config) -> None:
         self._config = config
-        self._threads = Threads()
+        self._threads = Threads(SYSTEM)
         self._calls = Calls(config)
         self._subnets = Subnets(self._calls, config.clock, keep_seconds=config.reservation_seconds)
         self._types: dict[str, InstanceType | None] = {}

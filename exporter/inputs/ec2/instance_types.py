@@ -13,8 +13,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from exporter.aws.errors import Malformed
 from exporter.core.model import InstanceType
-from exporter.inputs.ec2.errors import SYSTEM, Malformed
+from exporter.inputs.ec2.operations import SYSTEM
 
 OPERATION = "DescribeInstanceTypes"
 COLUMNS = tuple(field.name for field in fields(InstanceType))

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exporter.aws.errors import Malformed, Refused
 from exporter.core.model import Reservation, Subnet
 from exporter.inputs.ec2.calls import Calls
-from exporter.inputs.ec2.errors import SYSTEM, Malformed, Refused
+from exporter.inputs.ec2.operations import SYSTEM
 from exporter.inputs.ec2.tags import kept
 
 _DESCRIBE = "DescribeSubnets"

@@ -32,12 +32,14 @@ FINISHED = ("Succeeded", "Failed")
 _SETTING = re.compile(
     r"(AWS_VPC_|WARM_|MINIMUM_|MAX_ENI|ENABLE_|DISABLE_|ANNOTATE_POD_IP).*"
     r"|IP_COOLDOWN_PERIOD|CLUSTER_NAME|VPC_CNI_VERSION|INTROSPECTION_BIND_ADDRESS"
-    r"|MANAGE_UNTAGGED_ENI"
+    r"|MANAGE_UNTAGGED_ENI|ENI_CONFIG_(ANNOTATION|LABEL)_DEF"
 )
 _ECR_HOST = re.compile(r"[0-9]+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.")
 _INSTANCE = re.compile(r"aws:///([^/]*)/(i-[0-9a-z]+)")
-# Nothing else goes into a filter of EC2's, where * and ? stand for any text.
-_SUBNET = re.compile(r"subnet-[0-9a-z]+")
+# An annotation that could name an object, but never does, and that no two nodes share.
+_NODE_IP = "alpha.kubernetes.io/provided-node-ip"
+# What Kubernetes accepts as the name of an ENIConfig: a DNS subdomain.
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _REGIONS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 _TYPES = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
@@ -64,11 +66,11 @@ class Sharing:
         return shared
 
 
-class _Wire(msgspec.Struct, rename="camel", gc=False):
+class Wire(msgspec.Struct, rename="camel", gc=False):
     """A JSON object; a page makes some ten thousand, which the collector need not follow."""
 
 
-class Meta(_Wire):
+class Meta(Wire):
     """The part of metadata that every kind has."""
 
     name: str = ""
@@ -84,41 +86,41 @@ class Meta(_Wire):
         return self.creation_timestamp.timestamp() if self.creation_timestamp else None
 
 
-class _Requirement(_Wire):
+class _Requirement(Wire):
     key: str = ""
     operator: str = ""
     values: list[str] | None = None
 
 
-class _Term(_Wire):
+class _Term(Wire):
     match_expressions: list[_Requirement] | None = None
     match_fields: list[_Requirement] | None = None
 
 
-class _Required(_Wire):
+class _Required(Wire):
     node_selector_terms: list[_Term] | None = None
 
 
-class _NodeAffinity(_Wire):
+class _NodeAffinity(Wire):
     required_during_scheduling_ignored_during_execution: _Required | None = None
 
 
-class _Affinity(_Wire):
+class _Affinity(Wire):
     node_affinity: _NodeAffinity | None = None
 
 
-class _EnvVar(_Wire):
+class _EnvVar(Wire):
     name: str = ""
     value: str | None = None
 
 
-class _Container(_Wire):
+class _Container(Wire):
     name: str = ""
     image: str | None = ""
     env: list[_EnvVar] | None = None
 
 
-class _PodSpec(_Wire):
+class _PodSpec(Wire):
     node_name: str | None = ""
     host_network: bool | None = False
     node_selector: dict[str, str] | None = None
@@ -126,12 +128,12 @@ class _PodSpec(_Wire):
     containers: list[_Container] | None = None
 
 
-class _PodStatus(_Wire):
+class _PodStatus(Wire):
     phase: str | None = ""
     pod_ip: str | None = msgspec.field(name="podIP", default="")
 
 
-class PodObject(_Wire):
+class PodObject(Wire):
     """An aws-node pod as the API has it."""
 
     metadata: Meta = msgspec.field(default_factory=Meta)
@@ -139,11 +141,11 @@ class PodObject(_Wire):
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
 
 
-class _HostPodSpec(_Wire):
+class _HostPodSpec(Wire):
     node_name: str | None = ""
 
 
-class HostPodObject(_Wire):
+class HostPodObject(Wire):
     """A pod on the host's network, of which only the place matters."""
 
     metadata: Meta = msgspec.field(default_factory=Meta)
@@ -151,55 +153,48 @@ class HostPodObject(_Wire):
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
 
 
-class _PodTemplate(_Wire):
+class _PodTemplate(Wire):
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
 
 
-class _DaemonSetSpec(_Wire):
+class _DaemonSetSpec(Wire):
     template: _PodTemplate = msgspec.field(default_factory=_PodTemplate)
 
 
-class DaemonSetObject(_Wire):
+class DaemonSetObject(Wire):
     """A DaemonSet, of which only where it runs matters."""
 
     metadata: Meta = msgspec.field(default_factory=Meta)
     spec: _DaemonSetSpec = msgspec.field(default_factory=_DaemonSetSpec)
 
 
-class _EniConfigSpec(_Wire):
-    subnet: str | None = ""
-
-
-class EniConfigObject(_Wire):
-    """An ENIConfig, of which only where pods get their addresses matters."""
-
-    metadata: Meta = msgspec.field(default_factory=Meta)
-    spec: _EniConfigSpec | None = None
-
-
-class _NodeSpec(_Wire):
+class _NodeSpec(Wire):
     provider_id: str | None = msgspec.field(name="providerID", default="")
 
 
-class _Capacity(_Wire):
+class _Capacity(Wire):
     pods: str | int | None = None
     pod_eni: str | int | None = msgspec.field(name="vpc.amazonaws.com/pod-eni", default=None)
 
 
-class _Address(_Wire):
+class _Address(Wire):
     type: str = ""
     address: str = ""
 
 
-class _NodeStatus(_Wire):
+class _NodeStatus(Wire):
     capacity: _Capacity | None = None
     addresses: list[_Address] | None = None
 
 
-class NodeObject(_Wire):
+class _NodeMeta(Meta):
+    annotations: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class NodeObject(Wire):
     """A node as the API has it."""
 
-    metadata: Meta = msgspec.field(default_factory=Meta)
+    metadata: _NodeMeta = msgspec.field(default_factory=_NodeMeta)
     spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)
     status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
 
@@ -212,15 +207,13 @@ class AwsNode:
     image_region: str = ""
 
 
-_LABELS = msgspec.json.Decoder(dict[str, str] | None)
-
-
+_PAIRS = msgspec.json.Decoder(dict[str, str] | None)
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 
 
 def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
-    """Return a node with the labels that nodes like it share."""
-    own = _LABELS.decode(it.metadata.labels) or {}
+    """Return a node with the labels and annotations that nodes like it share."""
+    own = _PAIRS.decode(it.metadata.labels) or {}
     hostname = own.pop(HOSTNAME_LABEL, None)
     if hostname == it.metadata.name:
         hostname = it.metadata.name
@@ -236,11 +229,20 @@ def labelled_node(it: NodeObject, share: Sharing) -> LabelledNode:
         region=_first(labels, _REGIONS),
         nodegroup=nodegroup(labels),
         max_pods=_whole(capacity.pods),
-        offers_pod_eni=(_whole(capacity.pod_eni) or 0) > 0,
+        pod_eni_capacity=_whole(capacity.pod_eni),
         fargate=labels.get(_COMPUTE_TYPE) == "fargate",
         addresses=tuple(a.address for a in it.status.addresses or () if a.type == "InternalIP"),
     )
-    return LabelledNode(node, labels, hostname)
+    return LabelledNode(node, labels, hostname, share(_annotations(it.metadata.annotations)))
+
+
+def _annotations(raw: msgspec.Raw) -> dict[str, str]:
+    """Every annotation; a value that cannot name an object is left out, so that nodes can share."""
+    return {
+        key: value if _OBJECT_NAME.fullmatch(value) else ""
+        for key, value in (_PAIRS.decode(raw) or {}).items()
+        if key != _NODE_IP
+    }
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
@@ -328,9 +330,3 @@ def host_pod(it: HostPodObject) -> str | None:
     if it.status.phase in FINISHED or not it.spec.node_name:
         return None
     return sys.intern(it.spec.node_name)
-
-
-def eniconfig_subnet(it: EniConfigObject) -> str | None:
-    """Return the subnet that pods get addresses from, None where none is named."""
-    subnet = (it.spec.subnet if it.spec else None) or ""
-    return subnet if _SUBNET.fullmatch(subnet) else None

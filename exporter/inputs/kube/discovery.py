@@ -1,4 +1,4 @@
-"""The discoverer: five collections turned into targets, and what tells this cluster from others."""
+"""The discoverer: six collections turned into targets, and what tells this cluster from others."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Kube:
         self._daemonset = Collection(client, kinds.daemonset(namespace), timing, self)
         self._host_pods = Collection(client, kinds.host_network_pods(), timing, self)
         self._eniconfigs = Collection(client, kinds.eniconfigs(), timing, self)
+        self._cninodes = Collection(client, kinds.cninodes(), timing, self)
         self._version = ""
         self._ask_version = asyncio.Event()
         self._news = asyncio.Event()
@@ -77,6 +78,7 @@ class Kube:
             tasks.create_task(self._daemonset.keep(), name="kube: daemonset")
             tasks.create_task(self._host_pods.keep(), name="kube: hostNetwork pods")
             tasks.create_task(self._eniconfigs.keep(), name="kube: ENIConfigs")
+            tasks.create_task(self._cninodes.keep(), name="kube: CNINodes")
             tasks.create_task(self._keep_version(), name="kube: version")
 
     def discover(self) -> Discovery | None:
@@ -89,7 +91,7 @@ class Kube:
         return self._discovery
 
     def sources(self) -> tuple[SourceState, ...]:
-        """Return the state of each source: kubernetes, nodes, daemonsets, pods, eniconfigs."""
+        """Return the state of each source that is asked of the API server."""
         return tuple(collection.state for collection in self._collections())
 
     async def changed(self) -> None:
@@ -122,7 +124,8 @@ class Kube:
             self._ask_version.set()
 
     def _collections(self) -> tuple[_AnyCollection, ...]:
-        return self._pods, self._nodes, self._daemonset, self._host_pods, self._eniconfigs
+        own = self._eniconfigs, self._cninodes
+        return self._pods, self._nodes, self._daemonset, self._host_pods, *own
 
     def _tell(self) -> None:
         self._news.set()
@@ -156,13 +159,18 @@ class Kube:
             (it.pod for it in pods),
             selectors[0] if selectors else None,
             None if host_pods is None else Counter(host_pods.values()),
+            set((self._cninodes.objects or {}).values()),
         )
         names = {target.node.name for target in expected}
         return Discovery(
             targets=expected,
             nodes_known=nodes is not None,
             others=tuple(it.node for it in (nodes or {}).values() if it.node.name not in names),
-            eniconfig_subnets=frozenset((self._eniconfigs.objects or {}).values()),
+            eniconfigs={
+                # The key of an object without a namespace.
+                key.removeprefix("/"): subnet
+                for key, subnet in (self._eniconfigs.objects or {}).items()
+            },
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

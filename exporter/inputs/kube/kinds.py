@@ -10,17 +10,21 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from exporter.core.targets import LabelledNode, NodeSelector
+from exporter.inputs.kube.custom_resources import (
+    CniNodeObject,
+    EniConfigObject,
+    eniconfig_subnet,
+    trunk_node,
+)
 from exporter.inputs.kube.decoding import (
     AwsNode,
     DaemonSetObject,
-    EniConfigObject,
     HostPodObject,
     Meta,
     NodeObject,
     PodObject,
     Sharing,
     aws_node,
-    eniconfig_subnet,
     host_pod,
     labelled_node,
     node_selector,
@@ -34,7 +38,8 @@ _Object = TypeVar("_Object", bound="_HasMetadata")
 
 
 class _HasMetadata(Protocol):
-    metadata: Meta
+    @property
+    def metadata(self) -> Meta: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,17 @@ def eniconfigs() -> Kind[str]:
         msgspec.json.Decoder(_List[EniConfigObject]),
         msgspec.json.Decoder(EniConfigObject),
         eniconfig_subnet,
+    )
+
+
+def cninodes() -> Kind[str]:
+    """Return the nodes that are to have a trunk ENI, by CNINodes; not every cluster knows these."""
+    path = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
+    return _kind(
+        Route("cninodes", path, {}, optional=True),
+        msgspec.json.Decoder(_List[CniNodeObject]),
+        msgspec.json.Decoder(CniNodeObject),
+        trunk_node,
     )
 
 

@@ -16,8 +16,8 @@ import pytest
 import urllib3.exceptions
 from botocore import exceptions, parsers
 
+from exporter.aws.errors import Untrusted, credentials_read, opened, outcome, translated
 from exporter.core.model import Unavailable
-from exporter.inputs.ec2.errors import Untrusted, credentials_read, opened, outcome, translated
 
 SECRET = "AKIDTOLD"
 # Of waiters, of which there are none here, and of unfinished programs.
@@ -54,14 +54,14 @@ def reason(error: Exception, guard: AbstractContextManager[None]) -> str:
 
 @pytest.mark.parametrize("kind", [*LIBRARY, *SYSTEM, ValueError, json.JSONDecodeError])
 def test_every_error_of_a_call_is_translated(kind: type[Exception]) -> None:
-    told = reason(raised(kind), translated("DescribeSubnets"))
+    told = reason(raised(kind), translated("ec2", "DescribeSubnets"))
     assert told
     assert SECRET not in told
 
 
 @pytest.mark.parametrize("kind", [*LIBRARY[:-1], *SYSTEM, ValueError])
 def test_every_error_while_a_client_is_opened_is_translated(kind: type[Exception]) -> None:
-    assert SECRET not in reason(raised(kind), opened())
+    assert SECRET not in reason(raised(kind), opened("ec2"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_every_error_while_a_client_is_opened_is_translated(kind: type[Exception
     [*LIBRARY[:-1], *SYSTEM, ValueError, TypeError, AttributeError, KeyError, IndexError],
 )
 def test_every_error_over_credentials_is_translated(kind: type[Exception]) -> None:
-    assert SECRET not in reason(raised(kind), credentials_read())
+    assert SECRET not in reason(raised(kind), credentials_read("ec2"))
 
 
 def refused(code: str, status: int = 400) -> Exception:
@@ -80,10 +80,10 @@ def refused(code: str, status: int = 400) -> Exception:
 
 
 def test_a_role_that_may_not_be_assumed_is_told_by_its_code() -> None:
-    with pytest.raises(Untrusted) as told, credentials_read():
+    with pytest.raises(Untrusted) as told, credentials_read("ec2"):
         raise refused("AccessDenied", 403)
     assert told.value.reason == "the credentials cannot be obtained (AccessDenied)"
-    with pytest.raises(Untrusted) as told, credentials_read():
+    with pytest.raises(Untrusted) as told, credentials_read("ec2"):
         raise refused("<html>", 502)
     assert told.value.reason == "the credentials cannot be obtained (HTTP 502)"
 
@@ -126,10 +126,17 @@ def unverified() -> Exception:
     ],
 )
 def test_an_error_is_told_in_words_for_people(error: Exception, told: str) -> None:
-    assert reason(error, translated("DescribeSubnets")) == told
+    assert reason(error, translated("ec2", "DescribeSubnets")) == told
 
 
-@pytest.mark.parametrize("guard", [opened, credentials_read, lambda: translated("DescribeSubnets")])
+@pytest.mark.parametrize(
+    "guard",
+    [
+        lambda: opened("ec2"),
+        lambda: credentials_read("ec2"),
+        lambda: translated("ec2", "DescribeSubnets"),
+    ],
+)
 def test_a_bug_is_not_a_trouble_of_ec2(guard: Callable[[], AbstractContextManager[None]]) -> None:
     with pytest.raises(AssertionError), guard():
         raise AssertionError

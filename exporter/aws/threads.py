@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TypeVar
 
 from exporter.core.model import Unavailable
-from exporter.inputs.ec2.errors import SYSTEM
 
 T = TypeVar("T")
 
@@ -23,23 +22,24 @@ _MAX_THREADS = 8
 class Threads:
     """Starts a thread per call, never more than a few at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: str) -> None:
+        self._system = system
         self._free = threading.BoundedSemaphore(_MAX_THREADS)
 
     async def run(self, call: Callable[[threading.Event], T], *, seconds: float) -> T:
         """Return what a call returns; it should stop soon after the event it is given is set."""
         if not self._free.acquire(blocking=False):
-            raise Unavailable(SYSTEM, "earlier calls have not come to an end")
+            raise Unavailable(self._system, "earlier calls have not come to an end")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         stop = threading.Event()
         threading.Thread(
-            target=self._work, args=(call, stop, future), name="ec2", daemon=True
+            target=self._work, args=(call, stop, future), name=self._system, daemon=True
         ).start()
         try:
             async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError as error:
-            raise Unavailable(SYSTEM, "took too long") from error
+            raise Unavailable(self._system, "took too long") from error
         finally:
             stop.set()
 

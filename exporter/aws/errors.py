@@ -1,7 +1,7 @@
-"""What can go wrong on the way to EC2, in the core's own words.
+"""What can go wrong on the way to AWS, in the core's own words.
 
-Only `Unavailable` and its kinds here leave the door. Their texts are our own: what the library or
-EC2 says may hold credentials, and differs from one time to the next.
+Only `Unavailable` and its kinds here leave a door. Their texts are our own: what the library or
+AWS says may hold credentials, and differs from one time to the next.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from urllib3 import exceptions as urllib3
 
 from exporter.core.model import Unavailable
 
-SYSTEM = "ec2"
-
 
 class Outcome(StrEnum):
     """How one request to AWS ended; a label of the metric that counts them."""
@@ -34,7 +32,7 @@ class Outcome(StrEnum):
 
 
 class Refused(Unavailable):
-    """EC2 knows who asks, and does not allow or know the call."""
+    """AWS knows who asks, and does not allow or know the call."""
 
 
 class Untrusted(Unavailable):
@@ -42,7 +40,7 @@ class Untrusted(Unavailable):
 
 
 class Malformed(Unavailable):
-    """EC2's answer does not have the form it should."""
+    """The answer does not have the form it should."""
 
 
 _THROTTLED = frozenset(
@@ -116,59 +114,59 @@ _LOADER_ERRORS = (OSError, ValueError, TypeError, AttributeError, LookupError)
 
 
 @contextmanager
-def credentials_read() -> Iterator[None]:
+def credentials_read(system: str) -> Iterator[None]:
     """Turn whatever raises while credentials are looked for, or renewed, into `Unavailable`."""
     try:
         yield
     except aws.ClientError as error:  # of STS
         code = _code(error.response) or f"HTTP {_status(error.response)}"
-        raise Untrusted(SYSTEM, f"the credentials cannot be obtained ({code})") from error
+        raise Untrusted(system, f"the credentials cannot be obtained ({code})") from error
     except aws.BotoCoreError as error:
-        raise _own(error) from error
+        raise _own(system, error) from error
     except _LOADER_ERRORS as error:
         said = f" ({_said(error)})" if isinstance(error, OSError) else ""
-        raise Untrusted(SYSTEM, f"the credentials cannot be obtained{said}") from error
+        raise Untrusted(system, f"the credentials cannot be obtained{said}") from error
 
 
 @contextmanager
-def opened() -> Iterator[None]:
+def opened(system: str) -> Iterator[None]:
     """Turn whatever raises while a client is opened into `Unavailable`."""
     try:
         yield
     except aws.BotoCoreError as error:
-        raise _own(error) from error
+        raise _own(system, error) from error
     except ValueError as error:
-        raise Unavailable(SYSTEM, "the endpoint's address is no URL") from error
+        raise Unavailable(system, "the endpoint's address is no URL") from error
     except OSError as error:
-        raise _own(error) from error
+        raise _own(system, error) from error
 
 
 @contextmanager
-def translated(operation: str) -> Iterator[None]:
-    """Turn whatever a call of EC2 raises into `Unavailable`."""
+def translated(system: str, operation: str) -> Iterator[None]:
+    """Turn whatever a call of AWS raises into `Unavailable`."""
     try:
         yield
     except aws.ClientError as error:
-        raise refusal(operation, error.response) from error
+        raise refusal(system, operation, error.response) from error
     except (aws.BotoCoreError, OSError) as error:
-        raise _own(error) from error
+        raise _own(system, error) from error
     except (ResponseParserError, ValueError) as error:
-        raise Malformed(SYSTEM, f"{operation}: malformed answer") from error
+        raise Malformed(system, f"{operation}: malformed answer") from error
 
 
-def refusal(operation: str, answer: Any) -> Unavailable:
-    """Return the error that an answer of EC2's which is no success stands for."""
+def refusal(system: str, operation: str, answer: Any) -> Unavailable:
+    """Return the error that an answer which is no success stands for."""
     code = _code(answer)
     if code in _EXPIRED:
-        return Untrusted(SYSTEM, f"the credentials have expired ({code})")
+        return Untrusted(system, f"the credentials have expired ({code})")
     if code in _NOT_TAKEN:
-        return Untrusted(SYSTEM, f"the credentials are not accepted ({code})")
+        return Untrusted(system, f"the credentials are not accepted ({code})")
     if code in _NOT_ALLOWED:
-        return Refused(SYSTEM, f"{operation} is not allowed ({code})")
+        return Refused(system, f"{operation} is not allowed ({code})")
     if code in _THROTTLED:
-        return Unavailable(SYSTEM, f"{operation} was throttled ({code})")
+        return Unavailable(system, f"{operation} was throttled ({code})")
     told = f"HTTP {_status(answer)}"
-    return Unavailable(SYSTEM, f"{operation} failed ({told} {code})".replace(" )", ")"))
+    return Unavailable(system, f"{operation} failed ({told} {code})".replace(" )", ")"))
 
 
 def outcome(answer: Any) -> Outcome:
@@ -184,9 +182,9 @@ def outcome(answer: Any) -> Outcome:
     return Outcome.REFUSED if known else Outcome.FAILED
 
 
-def _own(error: Exception) -> Unavailable:
+def _own(system: str, error: Exception) -> Unavailable:
     kind = Untrusted if isinstance(error, _CREDENTIALS) else Unavailable
-    return kind(SYSTEM, _reason(error))
+    return kind(system, _reason(error))
 
 
 def _reason(error: Exception) -> str:

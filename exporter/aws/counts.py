@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from exporter.inputs.ec2.errors import SYSTEM, Outcome, outcome
+from exporter.aws.errors import Outcome, outcome
 
 Requests = Mapping[tuple[str, str, str], int]
 
@@ -22,12 +22,12 @@ class RequestCounts:
 
     def watch(self, client: Any) -> None:
         """Count what this client asks from now on, its repetitions included."""
-        client.meta.events.register(f"response-received.{SYSTEM}", self._received)
+        client.meta.events.register("response-received", self._received)
 
-    def add(self, operation: str, ended: Outcome) -> None:
+    def add(self, service: str, operation: str, ended: Outcome) -> None:
         """Count a request."""
         with self._lock:
-            self._counts[SYSTEM, operation, ended.value] += 1
+            self._counts[service, operation, ended.value] += 1
 
     def snapshot(self) -> Requests:
         """Return the counts of now."""
@@ -35,4 +35,5 @@ class RequestCounts:
             return MappingProxyType(dict(self._counts))
 
     def _received(self, event_name: str, parsed_response: Any = None, **_: Any) -> None:
-        self.add(event_name.rpartition(".")[2], outcome(parsed_response))
+        service, operation = event_name.split(".")[1:]
+        self.add(service, operation, outcome(parsed_response))
