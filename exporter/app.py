@@ -12,18 +12,23 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from exporter.board import Board
+from exporter.core.access import Verdict
+from exporter.core.doors import Discoverer
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Discoverer, Discovery, Identity, Snapshot
+from exporter.core.model import Discovery, Ec2Facts, Identity, Snapshot, Unavailable
 from exporter.core.subnets import rooms
-from exporter.cycle import Cycle, IpamdLoop, Publish, every
+from exporter.cycle import Cycle, IpamdLoop, every
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
+from exporter.inputs.introspection import AskingConfig, Introspections
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
-from exporter.inputs.nodes import Nodes, NodesConfig, direct
+from exporter.inputs.nodes import Nodes, NodesConfig, direct, directly
+from exporter.outputs.guard import Front, FrontConfig, serving
 from exporter.outputs.prometheus import NodeMetrics, Selection, process_registry
-from exporter.outputs.web import Pages, serving
+from exporter.outputs.web import Pages
 from exporter.settings import Settings
 from exporter.subnet_loop import SubnetLoop, Told
 
@@ -31,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # A family is withdrawn after so many of its source's intervals without news (promise 2).
 _WITHDRAWN_AFTER = 3
+# ipamd's introspection is waited for so long, and at most for this share of a node's time.
+_INTROSPECTION_SECONDS = 1.0
+_INTROSPECTION_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,10 @@ def split_address(address: str) -> tuple[str | None, int]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the exporter until `stop` is set; OSError where its address is not free."""
+    """Run the exporter until `stop` is set.
+
+    OSError where its address is not free, `WebConfigError` where its web-config is no use.
+    """
     board = _board(settings)
 
     def note(source: str, state: SourceState) -> None:
@@ -84,13 +95,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     def latest() -> Snapshot | None:
         return loop.latest
 
-    host, port = split_address(settings.listen_address)
     async with (
-        serving(Pages(board, process_registry()), host, port) as address,
         connect(_kube_config(settings), note) as kube,
+        serving(_front(settings, kube, board), Pages(board, process_registry())) as front,
         _ec2(settings, latest) as reader,
     ):
-        log.info("listening", extra={"host": address[0], "port": address[1]})
+        _tell(front)
         garbage = Garbage(time.monotonic)
         garbage.start()
         begun = asyncio.Event()
@@ -102,22 +112,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             garbage.after_cycle()
             begun.set()
 
-        work = [kube.run()]
+        work = [kube.run(), front.watch()]
         told: Callable[[], Told] = Told
+        ec2: Callable[[], Ec2Facts] = Ec2Facts
         if reader is not None:
-            subnets = SubnetLoop(
-                reader,
-                latest,
-                board.subnets.put,
-                lambda source, state: board.note_aws(source, state, reader.requests),
-                time.time,
-                settings.ec2_enis_interval,
-            )
+            subnets = _subnet_loop(settings, reader, board, latest)
             told = lambda: subnets.told  # noqa: E731 - what it is then
+            ec2 = lambda: replace(subnets.facts(), rooms=rooms(board.accounts))  # noqa: E731
             often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
             work.append(_after(begun, subnets.survey_if_due, often))
             work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
-        loop = _ipamd_loop(settings, kube, publish, told, board)
+        discoverer = Identified(kube, settings.cluster_name, settings.region, told)
+        loop = IpamdLoop(discoverer, _nodes(settings, kube), publish, time.time, ec2=ec2)
         work.append(_collect(kube, loop, settings.interval))
         await _until(stop, *work)
 
@@ -142,9 +148,56 @@ def _kube_config(settings: Settings) -> KubeConfig:
     return KubeConfig(kubeconfig=kubeconfig, namespace=settings.namespace)
 
 
-def _ipamd_loop(
-    settings: Settings, kube: Kube, publish: Publish, told: Callable[[], Told], board: Board
-) -> IpamdLoop:
+def _front(settings: Settings, kube: Kube, board: Board) -> FrontConfig:
+    """Who may see the pages, and where; what goes wrong with that is told as of any source."""
+
+    def note(source: Source, trouble: str) -> None:
+        success = None if trouble else time.time()
+        board.note(source, SourceHealth(not trouble, success, None, trouble))
+
+    async def review(token: str) -> Verdict:
+        try:
+            verdict = await kube.review(token)
+        except Unavailable as error:
+            note(Source.REVIEWS, error.reason)
+            raise
+        note(Source.REVIEWS, "")
+        return verdict
+
+    return FrontConfig(
+        place=split_address(settings.listen_address),
+        health=split_address(settings.health_address) if settings.health_address else None,
+        web_config=Path(settings.web_config) if settings.web_config else None,
+        review=review if settings.token_auth else None,
+        note=lambda trouble: note(Source.WEB_CONFIG, trouble),
+    )
+
+
+def _tell(front: Front) -> None:
+    host, port = front.pages.address
+    guard = {"tls": front.encrypted, "credentials": front.gate.schemes}
+    log.info("listening", extra={"host": host, "port": port, **guard})
+    if front.health is not None:
+        host, port = front.health.address
+        log.info("listening for probes", extra={"host": host, "port": port})
+    if front.gate.schemes and not front.encrypted:
+        log.warning("credentials cross the network in the clear: there is no TLS")
+
+
+def _subnet_loop(
+    settings: Settings, reader: Ec2, board: Board, latest: Callable[[], Snapshot | None]
+) -> SubnetLoop:
+    return SubnetLoop(
+        reader,
+        latest,
+        board.subnets.put,
+        lambda source, state: board.note_aws(source, state, reader.requests),
+        time.time,
+        settings.ec2_enis_interval,
+    )
+
+
+def _nodes(settings: Settings, kube: Kube) -> Nodes:
     config = NodesConfig(
         port=settings.ipamd_metrics_port,
         timeout=settings.scrape_timeout,
@@ -157,18 +210,19 @@ def _ipamd_loop(
         if settings.scrape_via == "direct"
         else kube.proxy_fetch(port=config.port, timeout=config.timeout)
     )
-    discoverer = Identified(kube, settings.cluster_name, settings.region, told)
-    nodes = Nodes(config, fetch)
-    return IpamdLoop(
-        discoverer,
-        nodes,
-        publish,
-        time.time,
-        homes=lambda: told().homes,
-        types=lambda: told().types,
-        pod_enis=lambda: told().pod_enis,
-        rooms=lambda: rooms(board.accounts),
+    return Nodes(config, fetch, introspection=_introspections(settings, kube))
+
+
+def _introspections(settings: Settings, kube: Kube) -> Introspections | None:
+    if settings.introspection == "off":
+        return None
+    config = AskingConfig(
+        port=settings.ipamd_introspection_port,
+        interval=settings.introspection_interval,
+        seconds=min(_INTROSPECTION_SECONDS, _INTROSPECTION_SHARE * settings.scrape_timeout),
     )
+    at = directly if settings.scrape_via == "direct" else kube.proxy_fetch_at
+    return Introspections(config, at)
 
 
 @asynccontextmanager

@@ -75,6 +75,7 @@ class Board:
     nodes: Shelf[Report] = field(init=False)
     subnets: Shelf[tuple[SubnetUsage, ...]] = field(init=False)
     _told: dict[Source, str] = field(default_factory=dict)
+    _refused: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Put up the shelves."""
@@ -127,5 +128,20 @@ class Board:
 
     def note_aws(self, source: Source, state: SourceHealth, requests: Requests) -> None:
         """Take news of a source in AWS, and how many requests there were so far."""
+        if state.up:
+            self._tell_refusals(requests)
         self.health = replace(self.health, aws_requests=requests)
         self.note(source, state)
+
+    def _tell_refusals(self, requests: Requests) -> None:
+        """Say once which operations are refused though their source does without them."""
+        before = self.health.aws_requests
+        grown = {key for key, count in requests.items() if count > before.get(key, 0)}
+        for service, operation, outcome in sorted(grown):
+            call = (service, operation)
+            if outcome == "refused" and call not in self._refused:
+                self._refused.add(call)
+                log.warning("AWS refuses %s", operation, extra={"service": service})
+            elif outcome == "ok" and (*call, "refused") not in grown and call in self._refused:
+                self._refused.remove(call)
+                log.info("AWS allows %s again", operation, extra={"service": service})

@@ -11,11 +11,13 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import uvloop
 
 from exporter import __version__, app, demo, logs, reference
 from exporter.core.model import Unavailable
+from exporter.outputs.guard import WebConfigError
 from exporter.settings import FIELDS, Loaded, SettingsError, flag, load, variable
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,7 @@ def _run(flags: Mapping[str, str]) -> None:
     try:
         loaded = load(flags)
     except SettingsError as error:
-        for problem in error.problems:
-            print(f"vpc-cni-exporter: {problem}", file=sys.stderr)
-        sys.exit(_WRONG_SETTINGS)
+        _refuse(error.problems)
     logs.configure(loaded.settings.log_level)
     for warning in loaded.warnings:
         log.warning(warning)
@@ -78,9 +78,17 @@ def _run(flags: Mapping[str, str]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(loaded))
+    except WebConfigError as error:
+        _refuse(error.problems)
     except (OSError, Unavailable) as error:
         log.critical("cannot run: %s", error)
         sys.exit(1)
+
+
+def _refuse(problems: Sequence[str]) -> NoReturn:
+    for problem in problems:
+        print(f"vpc-cni-exporter: {problem}", file=sys.stderr)
+    sys.exit(_WRONG_SETTINGS)
 
 
 async def _until_told(loaded: Loaded) -> None:

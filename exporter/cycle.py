@@ -13,15 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.core.model import (
-    Discoverer,
-    InstanceType,
-    NodeReader,
-    Reason,
-    Snapshot,
-    SubnetRoom,
-    Unread,
-)
+from exporter.core.doors import Discoverer, NodeReader
+from exporter.core.model import Ec2Facts, Reason, Snapshot, Unread
 from exporter.core.report import Memory, Report, step
 
 log = logging.getLogger(__name__)
@@ -82,10 +75,7 @@ class IpamdLoop:
     stopwatch: Callable[[], float] = time.monotonic
     memory: Memory = field(default_factory=Memory)
     unread: Mapping[str, Reason] = field(default_factory=dict)
-    homes: Callable[[], Mapping[str, str]] = dict  # instance id -> subnet, as far as EC2 told
-    types: Callable[[], Mapping[str, InstanceType]] = dict  # and by name
-    pod_enis: Callable[[], Mapping[str, int] | None] = _unknown  # and by instance id
-    rooms: Callable[[], Mapping[str, SubnetRoom]] = dict  # and by subnet
+    ec2: Callable[[], Ec2Facts] = Ec2Facts
     latest: Snapshot | None = None
 
     async def collect(self) -> None:
@@ -95,8 +85,7 @@ class IpamdLoop:
             return
         now, started = self.clock(), self.stopwatch()
         outcomes = await self.reader.read(discovery.targets)
-        told = self.homes(), self.types(), self.pod_enis(), self.rooms()
-        snapshot = Snapshot(now, discovery, outcomes, *told)
+        snapshot = Snapshot(now, discovery, outcomes, self.ec2())
         # A fold over thousands of nodes takes longer than the event loop may stand still.
         self.memory, report = await asyncio.to_thread(step, self.memory, snapshot)
         cycle = Cycle(snapshot, report, self.stopwatch() - started)

@@ -74,6 +74,10 @@ def _address(value: object) -> object:
     return value
 
 
+def _address_or_none(value: object) -> object:
+    return _address(value) if value != "" else value
+
+
 def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in SOURCES]
     if unknown:
@@ -81,13 +85,19 @@ def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+def _introspection(value: object) -> object:
+    """YAML reads a plain `off` as no."""
+    return "off" if value is False else value
 
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Sources = Annotated[Names, AfterValidator(_sources)]
 Address = Annotated[str, BeforeValidator(_address)]
+AddressOrNone = Annotated[str, BeforeValidator(_address_or_none)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+Interval = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Port = Annotated[Count, Field(le=65535)]
 
@@ -101,6 +111,22 @@ class Settings(BaseModel):
         ":61681",
         description="Where /metrics, /healthz, /readyz and the page are served, as HOST:PORT; "
         "without a host on all addresses.",
+    )
+    health_address: AddressOrNone = Field(
+        "",
+        description="Where /healthz and /readyz are served for probes, plain, whatever guards the "
+        "first address; where that is guarded, there only. Empty: on the first, and without "
+        "credentials.",
+    )
+    web_config: str = Field(
+        "",
+        description="A web-config file of the exporter-toolkit: TLS, client certificates, basic "
+        "authentication and headers of /metrics and the page; followed when it changes.",
+    )
+    token_auth: Boolean = Field(
+        False,
+        description="Let in bearer tokens whose owner may get /metrics, by TokenReview and "
+        "SubjectAccessReview (needs create on both), and nobody without a token or a password.",
     )
     cluster_name: str = Field(
         "",
@@ -139,6 +165,22 @@ class Settings(BaseModel):
         "cni-metrics-helper's variables set, apiserver.",
     )
     ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
+    introspection: Annotated[Literal["auto", "off"], BeforeValidator(_introspection)] = Field(
+        "auto",
+        description="Whether ipamd's introspection is asked beside its metrics: `auto`, wherever "
+        "it answers; a node that does not is asked again after ten minutes. ipamd answers on its "
+        "own host only, unless its INTROSPECTION_BIND_ADDRESS is set.",
+    )
+    ipamd_introspection_port: Port = Field(
+        61679,
+        description="The port of ipamd's introspection, where INTROSPECTION_BIND_ADDRESS of the "
+        "aws-node pod names no other.",
+    )
+    introspection_interval: Interval = Field(
+        30.0,
+        description="Seconds between two requests to the introspection of a node at least; ipamd "
+        "logs each.",
+    )
     allow_loopback_targets: Boolean = Field(
         False, description="Read pods on loopback addresses, for demonstrations and tests."
     )

@@ -11,10 +11,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from exporter.core.doors import SubnetReader
+from exporter.core.drift import Drifts, against_ec2
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Eni, InstanceType, Snapshot, Subnet, SubnetReader, Unavailable
+from exporter.core.model import Ec2Facts, Eni, Snapshot, Subnet, Unavailable
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
-from exporter.core.subnets import Memory, SubnetUsage, Survey, accounts, facts_of, nodes_of
+from exporter.core.subnets import (
+    Memory,
+    SubnetUsage,
+    Survey,
+    accounts,
+    cooldown_on,
+    facts_of,
+    held_for_pods,
+    nodes_of,
+)
 
 # ENIs in these uses make a subnet one of this cluster's.
 _OURS = frozenset(
@@ -31,27 +42,21 @@ Usages = tuple[SubnetUsage, ...]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What EC2 told of the cluster: its VPC, its name by the tags on the nodes' ENIs, for each
-    instance the subnet of its primary ENI, and what the nodes' types allow.
-
-    `pod_enis` counts the branch ENIs of this cluster by instance, None while no survey is recent.
-    """
+    """What EC2 told of the cluster: its VPC, and its name by the tags on the nodes' ENIs."""
 
     vpc_id: str = ""
     cluster: str = ""
-    homes: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, InstanceType] = field(default_factory=dict)
-    pod_enis: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """What tells this cluster's ENIs from others', the subnets that these are or will be in, and
-    how many instances' pods have for themselves."""
+    """What tells this cluster's ENIs from others', the subnets that these are or will be in, how
+    many instances' pods have for themselves, and by what ipamd's figures exceed EC2's."""
 
     facts: ClusterFacts
     subnets: set[str]
     pod_enis: Mapping[str, int]
+    drifts: Drifts
 
 
 @dataclass(slots=True)
@@ -73,7 +78,15 @@ class SubnetLoop:
     usages: Usages = ()
     vpcs: tuple[str, ...] = ()
     told: Told = field(default_factory=Told)
+    known: Ec2Facts = field(default_factory=Ec2Facts)
+    drifts: Drifts = field(default_factory=dict)
     surveyed: float | None = None
+
+    def facts(self) -> Ec2Facts:
+        """Return what bears on the nodes, but for rooms; without what ENIs told too long ago."""
+        if self._within(_WITHDRAWN_AFTER * self.period):
+            return self.known
+        return replace(self.known, pod_enis=None, drifts={})
 
     async def survey_if_due(self) -> None:
         """Survey once a period, and after a failure on every beat until one succeeds."""
@@ -91,26 +104,32 @@ class SubnetLoop:
             return
         self._note(Source.EC2_ENIS, started)
         # Thousands of ENIs take longer than the event loop may stand still.
-        ours = await asyncio.to_thread(_ours, snapshot, enis)
+        ours = await asyncio.to_thread(_ours, snapshot, enis, self.drifts)
         subnets = await self._subnets(ours.subnets)
         if subnets is None:
             return
         # The facts carry what ipamd said on each node.
-        survey = Survey(subnets=subnets, enis=_grouped(subnets, enis), facts=ours.facts)
+        survey = Survey(
+            subnets=subnets,
+            enis=_grouped(subnets, enis),
+            facts=ours.facts,
+            cooldown=cooldown_on(ours.facts.nodes.values()),
+        )
         self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
-        self.told = Told(
-            self.vpcs[0], ours.facts.cluster, _homes(enis), self.told.types, ours.pod_enis
+        self.told, self.drifts = Told(self.vpcs[0], ours.facts.cluster), ours.drifts
+        self.known = Ec2Facts(
+            homes=_homes(enis),
+            types=self.known.types,
+            pod_enis=ours.pod_enis,
+            drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
         )
         self.surveyed = started
         await self.publish(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
-        self.told = replace(self.told, types=types)
+        self.known = replace(self.known, types=types)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
-        recent = self._within(_WITHDRAWN_AFTER * self.period)
-        if not recent:
-            self.told = replace(self.told, pod_enis=None)
         if not self.usages:
             return
         subnets = await self._subnets({usage.subnet.id for usage in self.usages})
@@ -118,6 +137,7 @@ class SubnetLoop:
             return
         bare = Survey(subnets=subnets, enis={}, facts=ClusterFacts())
         _, usages = accounts(self.memory, bare, self.clock())
+        recent = self._within(_WITHDRAWN_AFTER * self.period)
         told = {usage.subnet.id: usage for usage in self.usages} if recent else {}
         await self.publish(tuple(_with_partition(usage, told) for usage in usages))
 
@@ -152,16 +172,15 @@ class SubnetLoop:
         self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
 
 
-def _ours(snapshot: Snapshot, enis: Sequence[Eni]) -> _Ours:
+def _ours(snapshot: Snapshot, enis: Sequence[Eni], before: Drifts) -> _Ours:
     facts = _facts(snapshot, enis)
-    subnets, pod_enis = set(facts.eniconfig_subnets), Counter[str]()
-    for eni in enis:
-        owner = classify(eni, facts)
-        if owner.use in _OURS:
-            subnets.add(eni.subnet_id)
-        if owner.use is Use.POD_BRANCH:
-            pod_enis[owner.instance] += 1
-    return _Ours(facts, subnets, pod_enis)
+    owned = [(eni, classify(eni, facts)) for eni in enis]
+    seen = {eni.subnet_id for eni, owner in owned if owner.use in _OURS}
+    branches = Counter(owner.instance for _, owner in owned if owner.use is Use.POD_BRANCH)
+    held = held_for_pods(owned)
+    by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
+    drifts = against_ec2(before, snapshot.outcomes, by_node)
+    return _Ours(facts, seen | set(facts.eniconfig_subnets), branches, drifts)
 
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from exporter.core.counters import Series, index_of
+from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import (
     Counts,
     Discovery,
+    Ec2Facts,
     Identity,
     InstanceType,
     Node,
@@ -113,6 +116,7 @@ def reading(
     prefixes: int = 0,
     assigned_by_eni: tuple[tuple[str, int], ...] = (),
     said: Mapping[Series, float] | None = None,
+    introspection: Introspection | None = None,
 ) -> Reading:
     return Reading(
         time=time,
@@ -125,7 +129,20 @@ def reading(
         prefixes=prefixes,
         assigned_by_eni=assigned_by_eni,
         counts=counts(said or {}),
+        introspection=introspection,
     )
+
+
+def books(
+    *enis: IpamdEni, time: float = NOW, eniconfig: str = "", carried: bool = False
+) -> Introspection:
+    """What introspection said of these ENIs."""
+    return Introspection(time=time, enis=enis, eniconfig=eniconfig, carried=carried)
+
+
+def held(id: str = "eni-1", **what: Any) -> IpamdEni:
+    """An ENI in the books with ten addresses, four of them assigned and one in cooldown."""
+    return IpamdEni(**{"id": id, "attached": 10, "assigned": 4, "cooldown": 1, **what})
 
 
 def read(where: Target | str = "node-1", what: Reading | None = None) -> Read:
@@ -147,20 +164,20 @@ def snapshot(
     eniconfigs: Mapping[str, str] | None = None,
     subnets: Mapping[str, str] | None = None,
     pod_enis: Mapping[str, int] | None = None,
+    ec2_drifts: Mapping[str, int] | None = None,
     rooms: Iterable[SubnetRoom] = (),
     types: Iterable[InstanceType] = (),
 ) -> Snapshot:
     targets = tuple(outcome.target for outcome in outcomes)
     discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
-    return Snapshot(
-        time,
-        discovery,
-        outcomes,
-        subnets or {},
-        {it.name: it for it in types},
-        pod_enis,
-        {it.subnet.id: it for it in rooms},
+    told = Ec2Facts(
+        homes=subnets or {},
+        types={it.name: it for it in types},
+        rooms={it.subnet.id: it for it in rooms},
+        pod_enis=pod_enis,
+        drifts=ec2_drifts or {},
     )
+    return Snapshot(time, discovery, outcomes, told)
 
 
 def report(

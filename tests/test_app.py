@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from exporter.app import Identified, run, selection, split_address
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
 from exporter.core.model import Discovery, Identity
+from exporter.inputs.kube.reviews import WHETHER, WHO
 from exporter.outputs.prometheus import Format, NodeMetrics, Selection, Sheet
 from exporter.settings import load
 from exporter.subnet_loop import Told
@@ -81,7 +82,7 @@ class TestTheIdentity:
         self, cluster: str, known: Identity, wanted: Identity
     ) -> None:
         found = Discovery((target(),), nodes_known=True, identity=known)
-        told = Told("vpc-9", "by-tag", {"i-1": "subnet-a"})
+        told = Told("vpc-9", "by-tag")
         identified = Identified(Found(found), cluster, "", lambda: told)
         assert identified.discover() == Discovery((target(),), nodes_known=True, identity=wanted)
 
@@ -243,6 +244,60 @@ def test_ec2_is_read_once_there_is_a_snapshot_of_the_nodes(
     assert names == ["prod"]
     (reason,) = {it.getMessage() for it in caplog.records if "its VPC" in it.getMessage()}
     assert reason == "source is down: no node tells its instance id, so its VPC is not known"
+
+
+@pytest.mark.usefixtures("_garbage_as_it_was")
+@pytest.mark.parametrize(
+    ("token", "status", "told"),
+    [
+        pytest.param("good", 200, {"reviews": 1.0, "web_config": 1.0}, id="allowed"),
+        pytest.param("bad", 401, {}, id="unknown"),
+        pytest.param("", 401, {}, id="none"),
+    ],
+)
+def test_with_tokens_kubernetes_says_who_may_see_the_figures(
+    token: str,
+    status: int,
+    told: dict[str, float],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="exporter.app")
+
+    async def review(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        good = asked["spec"].get("token", "good") == "good"
+        found = {"authenticated": good, "user": {"username": "x"}, "allowed": True}
+        return web.json_response({"status": found}, status=201)
+
+    async def scenario() -> tuple[int, str, dict[str, float]]:
+        fake = FakeKube()
+        fake.always = dict.fromkeys(((WHO, "create"), (WHETHER, "create")), review)
+        (tmp_path / "web.yml").write_text("{}")
+        async with fake_kube(fake):
+            config = kubeconfig(tmp_path, fake.url, {"token": fake.token})
+            flags = {"token_auth": "yes", "web_config": str(tmp_path / "web.yml")}
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            async with (
+                running(config, sources="ipamd", health_address="127.0.0.1:0", **flags) as url,
+                ClientSession(headers=headers) as session,
+                session.get(f"{url}/metrics") as answer,
+            ):
+                text = await answer.text()
+                families = text_string_to_metric_families(text if answer.status == 200 else "")
+                samples = [sample for family in families for sample in family.samples]
+                return answer.status, text, by_source(samples, "source_up")
+
+    code, text, up = asyncio.run(scenario())
+    assert code == status
+    assert {name: up[name] for name in told} == told
+    assert ("vpc_cni_" in text) is (status == 200)
+    said = [it.getMessage() for it in caplog.records]
+    assert said[:3] == [
+        "listening",
+        "listening for probes",
+        "credentials cross the network in the clear: there is no TLS",
+    ]
 
 
 def test_an_empty_sheet_is_what_is_shown_of_a_withdrawn_report() -> None:

@@ -298,6 +298,38 @@ class TestNewsOfASource:
             Health(__version__).with_source(Source.EC2_SUBNETS, AWAY), aws_requests=second
         )
 
+    def test_from_aws_say_once_what_is_refused_while_the_source_does_without_it(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="exporter.board")
+        board = Shown().board
+
+        def note(state: SourceHealth, refused: int, ok: int) -> list[str]:
+            caplog.clear()
+            call = ("ec2", "GetSubnetCidrReservations")
+            requests = {(*call, "refused"): refused, (*call, "ok"): ok}
+            board.note_aws(Source.EC2_SUBNETS, state, requests)
+            return [
+                f"{it.levelname} {it.getMessage()} {vars(it)['service']}" for it in caplog.records
+            ]
+
+        assert note(UP, 1, 0) == ["WARNING AWS refuses GetSubnetCidrReservations ec2"]
+        assert note(UP, 2, 0) == []
+        assert note(UP, 3, 1) == []
+        assert note(UP, 3, 2) == ["INFO AWS allows GetSubnetCidrReservations again ec2"]
+        assert note(UP, 3, 3) == []
+        assert note(UP, 4, 3) == ["WARNING AWS refuses GetSubnetCidrReservations ec2"]
+
+    def test_from_aws_tell_no_refusal_twice_where_it_takes_the_source_down(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="exporter.board")
+        board = Shown().board
+        requests = {("ec2", "DescribeSubnets", "refused"): 1}
+        board.note_aws(Source.EC2_SUBNETS, FORBIDDEN, requests)
+        board.note_aws(Source.EC2_ENIS, UP, requests)
+        assert [it.getMessage() for it in caplog.records] == [f"source is down: {FORBIDDEN.reason}"]
+
     def test_that_are_good_from_the_start_are_not_told(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -15,6 +15,7 @@ from exporter.core.counters import ADD_REQUESTS, SERIES, Series
 from exporter.core.model import (
     BlockedBy,
     Discovery,
+    Ec2Facts,
     InstanceType,
     Outcome,
     Reason,
@@ -250,10 +251,9 @@ class TestACycle:
             cluster,
             publish,
             lambda: NOW,
-            homes=lambda: dict(homes),
-            pod_enis=lambda: dict(pod_enis),
-            types=lambda: {SMALL.name: SMALL},
-            rooms=lambda: dict(rooms),
+            ec2=lambda: Ec2Facts(
+                homes=homes, pod_enis=pod_enis, types={SMALL.name: SMALL}, rooms=rooms
+            ),
         )
         asyncio.run(loop.collect())
         nodes = published[0].report.nodes
@@ -265,6 +265,18 @@ class TestACycle:
             (BlockedBy.SUBNET_EXHAUSTED, BlockedBy.ENI_LIMIT),
         ]
         assert loop.latest == published[0].snapshot
+
+    def test_has_the_drifts_from_ec2_that_were_told(self) -> None:
+        published: list[Cycle] = []
+
+        async def publish(cycle: Cycle) -> None:
+            published.append(cycle)
+
+        cluster = Cluster([(read(),)])
+        facts = Ec2Facts(drifts={"uid-node-1": -9})
+        loop = IpamdLoop(cluster, cluster, publish, lambda: NOW, ec2=lambda: facts)
+        asyncio.run(loop.collect())
+        assert [it.ec2_drift for it in published[0].report.nodes] == [-9]
 
     def test_of_an_empty_cluster_is_published_too(self) -> None:
         _, published = collected(())

@@ -50,6 +50,9 @@ def reads(file: Path, content: str) -> dict[str, str]:
 # What others rely on: names and defaults.
 DEFAULTS = {
     "listen_address": ":61681",
+    "health_address": "",
+    "web_config": "",
+    "token_auth": False,
     "cluster_name": "",
     "region": "",
     "namespace": "kube-system",
@@ -60,6 +63,9 @@ DEFAULTS = {
     "scrape_concurrency": 200,
     "scrape_via": "direct",
     "ipamd_metrics_port": 61678,
+    "introspection": "auto",
+    "ipamd_introspection_port": 61679,
+    "introspection_interval": 30.0,
     "allow_loopback_targets": False,
     "ec2_subnets_interval": 60.0,
     "ec2_enis_interval": 180.0,
@@ -130,6 +136,19 @@ class TestPrecedence:
     [
         pytest.param({"EXPORTER_INTERVAL": "0.5"}, {"interval": 0.5}, id="a fraction"),
         pytest.param(
+            {
+                "EXPORTER_INTROSPECTION": "off",
+                "EXPORTER_IPAMD_INTROSPECTION_PORT": "61680",
+                "EXPORTER_INTROSPECTION_INTERVAL": "0",
+            },
+            {
+                "introspection": "off",
+                "ipamd_introspection_port": 61680,
+                "introspection_interval": 0.0,
+            },
+            id="introspection",
+        ),
+        pytest.param(
             {"EXPORTER_CLUSTER_NAME": " prod\n"}, {"cluster_name": "prod"}, id="blanks around"
         ),
         pytest.param({"EXPORTER_INTERVAL": ""}, {}, id="empty is unset"),
@@ -168,6 +187,11 @@ class TestPrecedence:
         pytest.param(
             {"EXPORTER_IPAMD_METRICS_PORT": "65535"}, {"ipamd_metrics_port": 65535}, id="a port"
         ),
+        pytest.param(
+            {"EXPORTER_HEALTH_ADDRESS": ":61682", "EXPORTER_TOKEN_AUTH": "yes"},
+            {"health_address": ":61682", "token_auth": True},
+            id="probes apart",
+        ),
         pytest.param({"HOME": "/nowhere", "PATH": "/bin"}, {}, id="nothing of ours"),
     ],
 )
@@ -196,6 +220,7 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
             "an IPv6 host stands in brackets, such as [::1]:61681",
             id="no brackets",
         ),
+        pytest.param("health_address", "61682", ADDRESS, id="no colon before the probes' port"),
         pytest.param("interval", "0", "input should be greater than 0", id="no time"),
         pytest.param("interval", "-1", "input should be greater than 0", id="negative time"),
         pytest.param("interval", "inf", "input should be a finite number", id="for ever"),
@@ -212,6 +237,13 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         pytest.param("sources", "ipamd,s3", f"has no source s3; {SOURCES}", id="another source"),
         pytest.param(
             "sources", "EC2, ,x", f"has no source EC2, x; {SOURCES}", id="several, and in capitals"
+        ),
+        pytest.param("introspection", "on", "input should be 'auto' or 'off'", id="another mode"),
+        pytest.param(
+            "introspection_interval",
+            "-1",
+            "input should be greater than or equal to 0",
+            id="introspection before its time",
         ),
         pytest.param("ec2_subnets_interval", "1m", NO_NUMBER, id="subnets by the minute"),
         pytest.param(
@@ -292,6 +324,7 @@ class TestTheFile:
             pytest.param("interval: '10'\n", {"interval": 10.0}, id="a number in quotes"),
             pytest.param("legacy_metrics: yes\n", {"legacy_metrics": True}, id="a boolean"),
             pytest.param("legacy_metrics: 'yes'\n", {"legacy_metrics": True}, id="a word"),
+            pytest.param("introspection: off\n", {"introspection": "off"}, id="YAML's word for no"),
             pytest.param("metrics_deny: [a, b]\n", {"metrics_deny": ("a", "b")}, id="a list"),
             pytest.param(
                 "metrics_deny: a, b\n", {"metrics_deny": ("a", "b")}, id="a list in words"
@@ -321,6 +354,11 @@ class TestTheFile:
                 "interval: yes",
                 "{}: interval: True is not usable: must be a number",
                 id="no number but a boolean",
+            ),
+            pytest.param(
+                "introspection: on",
+                "{}: introspection: True is not usable: input should be 'auto' or 'off'",
+                id="YAML's word for yes",
             ),
             pytest.param(
                 "ipamd_metrics_port: on",

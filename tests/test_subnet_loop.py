@@ -8,6 +8,7 @@ import pytest
 
 from exporter.core.health import Source, SourceHealth
 from exporter.core.model import (
+    Ec2Facts,
     Eni,
     Identity,
     InstanceType,
@@ -21,7 +22,7 @@ from exporter.core.model import (
 from exporter.core.owners import ClusterFacts, Use
 from exporter.core.subnets import Memory, Role, SubnetUsage, Survey, accounts
 from exporter.subnet_loop import SubnetLoop, Told
-from tests.builders import NOW, node, pod, read, reading, snapshot, target, unread
+from tests.builders import NOW, books, held, node, pod, read, reading, snapshot, target, unread
 from tests.core.subnet_worlds import address, eni, run_of, subnet
 
 PERIOD = 180.0
@@ -371,7 +372,7 @@ def branch(id: str, instance: str, tags: Mapping[str, str] | None = None) -> Eni
 
 class TestWhatIsTold:
     def test_is_nothing_before_the_first_survey(self) -> None:
-        assert World().loop.told == Told("", "", {})
+        assert (World().loop.told, World().loop.facts()) == (Told(), Ec2Facts())
 
     def test_is_the_vpc_the_cluster_and_the_subnets_of_the_instances(self) -> None:
         enis = (
@@ -385,7 +386,11 @@ class TestWhatIsTold:
         world = World(enis)
         world.survey()
         homes = {"i-1": "subnet-a", "i-2": "subnet-b"}
-        assert world.loop.told == Told("vpc-1", "green", homes, {}, {})
+        assert world.loop.told == Told("vpc-1", "green")
+        # Of pods without a uid there is no drift.
+        assert world.loop.facts() == Ec2Facts(
+            homes=homes, pod_enis={}, drifts=world.loop.facts().drifts
+        )
 
     def test_are_the_limits_of_the_types_in_use_as_far_as_they_are_known(self) -> None:
         kinds = (LARGE.name, "x9.huge", "")
@@ -393,7 +398,7 @@ class TestWhatIsTold:
         world = World()
         world.snapshot = snapshot(READ, *outcomes)
         world.survey()
-        assert world.loop.told.types == {LARGE.name: LARGE}
+        assert world.loop.facts().types == {LARGE.name: LARGE}
 
     @pytest.mark.parametrize(
         ("known", "tags", "cluster"),
@@ -428,11 +433,13 @@ class TestWhatIsTold:
     def test_stays_through_failures(self) -> None:
         world = World((replace(PRIMARY, tags=OURS_TAG),))
         world.survey()
-        told = world.loop.told
+        told, facts = world.loop.told, world.loop.facts()
         world.later(PERIOD)
         world.ec2.failing["read_enis"] = "timed out"
         world.survey()
-        assert world.loop.told == told == Told("vpc-1", "green", {"i-1": "subnet-a"}, {}, {})
+        assert world.loop.told == told == Told("vpc-1", "green")
+        assert world.loop.facts() == facts
+        assert facts.homes == {"i-1": "subnet-a"}
 
     def test_are_the_branch_enis_of_this_clusters_pods_by_instance(self) -> None:
         enis = (
@@ -446,27 +453,99 @@ class TestWhatIsTold:
         world = World(enis)
         world.snapshot = snapshot(READ, identity=Identity("green"))
         world.survey()
-        assert world.loop.told.pod_enis == {"i-1": 2, "i-gone": 1}
+        assert world.loop.facts().pod_enis == {"i-1": 2, "i-gone": 1}
         world.ec2.enis = (PRIMARY, branch("eni-4", "i-1"))
         world.later(PERIOD)
         world.survey()
-        assert world.loop.told.pod_enis == {"i-1": 1}
+        assert world.loop.facts().pod_enis == {"i-1": 1}
 
     def test_of_branch_enis_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
         world = World((PRIMARY, branch("eni-3", "i-1")))
         world.survey()
-        told = world.loop.told
+        facts = world.loop.facts()
         world.ec2.failing = {"read_enis": "timed out", "read_subnets": "timed out"}
         world.later(3 * PERIOD)
         world.survey()
         world.refresh()
-        assert world.loop.told == told
+        assert world.loop.facts() == facts
         world.later(1.0)
-        world.refresh()
-        assert world.loop.told == replace(told, pod_enis=None)
+        assert world.loop.facts() == replace(facts, pod_enis=None, drifts={})
         world.ec2.failing.clear()
         world.survey()
-        assert world.loop.told == told
+        assert world.loop.facts() == facts
+
+
+class TestTheDriftFromEc2:
+    """Of a node whose one ENI has five addresses for pods in EC2."""
+
+    @staticmethod
+    def world(attached: int) -> World:
+        world = World()
+        TestTheDriftFromEc2.say(world, attached)
+        return world
+
+    @staticmethod
+    def say(world: World, attached: int, uid: str = "uid") -> None:
+        where = target(NODE.node, pod(uid))
+        world.snapshot = snapshot(read(where, reading(assigned=3, attached=attached, enis=1)))
+
+    def test_is_not_known_before_the_first_survey(self) -> None:
+        assert self.world(5).loop.facts().drifts == {}
+
+    def test_is_what_two_surveys_agree_on(self) -> None:
+        world, told = self.world(9), []
+        for attached in (9, 8, 5, 4, 3):
+            self.say(world, attached)
+            world.survey()
+            world.later(PERIOD)
+            told.append(world.loop.facts().drifts)
+        assert told == [{"uid": drift} for drift in (0, 3, 0, 0, -1)]
+
+    def test_begins_anew_with_another_pod(self) -> None:
+        world = self.world(9)
+        world.survey()
+        world.later(PERIOD)
+        self.say(world, 9, "new")
+        world.survey()
+        assert world.loop.facts().drifts == {"new": 0}
+
+    def test_of_a_node_that_ec2_does_not_show_is_not_known(self) -> None:
+        world = self.world(9)
+        world.ec2.enis = (BALANCER,)
+        world.survey()
+        assert world.loop.facts().drifts == {}
+
+    def test_is_found_for_a_node_that_is_known_by_its_address_alone(self) -> None:
+        world = World()
+        where = target(node(instance_id="", addresses=("10.0.0.10",)), pod("uid", ip="10.0.0.10"))
+        other = target(node("node-2", instance_id="i-2"))
+        world.snapshot = snapshot(read(where, reading(attached=7)), unread(other))
+        for _ in range(2):
+            world.survey()
+            world.later(PERIOD)
+        assert world.loop.facts().drifts == {"uid": 2}
+
+    def test_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
+        world = self.world(9)
+        world.survey()
+        world.later(PERIOD)
+        world.survey()
+        world.ec2.failing["read_enis"] = "timed out"
+        world.later(3 * PERIOD)
+        world.survey()
+        assert world.loop.facts().drifts == {"uid": 4}
+        world.later(1.0)
+        assert world.loop.facts().drifts == {}
+
+
+def test_what_books_say_is_in_cooldown_is_so_in_the_subnets() -> None:
+    world = World()
+    said = books(held("eni-1", attached=5, assigned=2, cooldown=1))
+    world.snapshot = snapshot(read(NODE, reading(introspection=said)))
+    world.survey()
+    uses = world.shown.uses
+    assert uses is not None
+    assert [uses[use] for use in (Use.POD_ASSIGNED, Use.POD_WARM, Use.POD_COOLDOWN)] == [2, 2, 1]
 
 
 def surveys(world: World, beats: int, every: float = BEAT) -> list[bool]:

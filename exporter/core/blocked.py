@@ -96,17 +96,17 @@ def _with_nothing_warm(usage: NodeUsage, snapshot: Snapshot) -> Iterator[Blocked
 
 def _rooms(usage: NodeUsage, snapshot: Snapshot) -> tuple[SubnetRoom, ...] | None:
     """The subnets that the node's pods may get addresses from, None unless EC2 told of all."""
-    known = {id: room.subnet for id, room in snapshot.rooms.items()}
+    known = {id: room.subnet for id, room in snapshot.ec2.rooms.items()}
     ids = pod_subnets(usage.target, usage.subnet_id, known, snapshot.discovery.eniconfigs)
     if ids is None or not known.keys() >= set(ids):
         return None
-    return tuple(snapshot.rooms[id] for id in ids)
+    return tuple(snapshot.ec2.rooms[id] for id in ids)
 
 
 def _asks_for_prefixes(usage: NodeUsage, snapshot: Snapshot) -> bool:
     """Whether ipamd asks for prefixes: by its setting where that is told, else by what it has."""
     node, pod = usage.target.node, usage.target.pod
-    limits = snapshot.types.get(node.instance_type)
+    limits = snapshot.ec2.types.get(node.instance_type)
     if limits is not None and not limits.prefixes:
         return False
     if pod is None or "ENABLE_PREFIX_DELEGATION" not in pod.env:

@@ -145,8 +145,12 @@ EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: ())
 LEGACY: Scope[Usage] = Scope("legacy", (), lambda _: ())
 
 
-def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
-    """The same figures at every level that sums over nodes."""
+def _by_state(row: Usage | NodeUsage) -> Labelled:
+    return {("assigned",): row.assigned, ("warm",): row.warm, ("cooldown",): row.cooldown}
+
+
+def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
+    """How many nodes the figures of a level stand for."""
     return (
         labelled(
             "nodes{state}",
@@ -161,13 +165,29 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
             lambda row: {(reason.value,): count for reason, count in row.unread.items()},
             help=f"Expected nodes{where} that were not read, by reason.",
         ),
+        gauge(
+            "introspected_nodes",
+            scope,
+            lambda row: row.introspected,
+            help=f"Nodes{where} that were read and whose figures come from ipamd's introspection: "
+            "those that `cooldown` stands for.",
+        ),
+    )
+
+
+def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
+    """The same figures at every level that sums over nodes."""
+    return (
+        *_coverage_metrics(scope, where),
         labelled(
             "ip_addresses{state}",
             scope,
-            lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
-            help=f"Pod IP addresses attached to the nodes{where}, by state: assigned to a pod, or "
-            "warm (attached and free). Nodes in IPv6 mode or with several managed network cards "
-            "tell no warm addresses.",
+            _by_state,
+            help=f"Pod IP addresses attached to the nodes{where}, by state: assigned to a pod, "
+            "cooldown (freed so lately that ipamd keeps them back; of the introspected nodes "
+            "alone), or warm (all others, those in cooldown on other nodes too). Nodes in IPv6 "
+            "mode, and those not introspected that manage several network cards, tell assigned "
+            "addresses alone.",
         ),
         gauge(
             "ip_capacity",
@@ -236,16 +256,37 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
     labelled(
         "ip_addresses{state}",
         NODE,
-        lambda row: {("assigned",): row.assigned, ("warm",): row.warm},
-        help="Pod IP addresses attached to the node, by state: assigned to a pod, or warm "
-        "(attached and free). They sum to the addresses attached.",
+        _by_state,
+        help="Pod IP addresses attached to the node, by state: assigned to a pod, cooldown (freed "
+        "so lately that ipamd keeps them back), or warm (all others). They sum to the addresses "
+        "attached. Without introspection of the node cooldown is absent and part of warm.",
+    ),
+    gauge(
+        "drift_ip_addresses",
+        NODE,
+        lambda row: row.drift,
+        help="Addresses that ipamd holds by its introspection less those that its metrics page "
+        "tells, as far as the latest two comparisons agree. Other than 0 the page is wrong, as "
+        "after an ENI was removed behind ipamd's back. Absent without introspection, in IPv6 mode "
+        "and with several managed network cards.",
+    ),
+    gauge(
+        "ec2_drift_ip_addresses",
+        NODE,
+        lambda row: row.ec2_drift,
+        help="Addresses that ipamd holds for pods less those that EC2 shows on the ENIs it "
+        "manages, as far as the latest two readings of the ENIs agree. Above 0 ipamd hands out "
+        "addresses that the node does not have, below 0 addresses lie idle. Absent where EC2 does "
+        "not show the node, and in IPv6 mode.",
     ),
     gauge(
         "ip_capacity",
         NODE,
         lambda row: row.capacity,
         help="IP addresses the node could attach for pods at most: ENIs times addresses, less the "
-        "trunk ENI's slot and, under custom networking, the primary ENI.",
+        "trunk ENI's slot, ENIs excluded by their subnet's tag (where introspection tells) and, "
+        "under custom networking, the primary ENI. With several managed network cards only known "
+        "where EC2 tells how many the type has.",
     ),
     gauge(
         "enis",
@@ -534,8 +575,9 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
         _by_source(lambda state: float(state.up)),
         unit=Unit.BOOLEAN,
         help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
-        "aws-node pods, `pods` the hostNetwork pods of all namespaces. A source that is switched "
-        "off has no sample.",
+        "aws-node pods, `pods` the hostNetwork pods of all namespaces, `reviews` what Kubernetes "
+        "says of bearer tokens; `web_config` is 0 while that file cannot be used and what it said "
+        "before is in force. A source that is switched off, or was never asked, has no sample.",
     ),
     labelled(
         "last_success{source}",

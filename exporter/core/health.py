@@ -21,6 +21,8 @@ class Source(StrEnum):
     CNINODES = "cninodes"
     EC2_SUBNETS = "ec2_subnets"
     EC2_ENIS = "ec2_enis"
+    REVIEWS = "reviews"  # who may see the figures, as Kubernetes tells of bearer tokens
+    WEB_CONFIG = "web_config"  # and as the web-config has it; down while its files are no use
 
 
 # Always on; the others join when they are switched on.

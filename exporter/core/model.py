@@ -5,10 +5,11 @@ Times are Unix seconds as floats. Empty strings mean "not known"; None means "no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+
+from exporter.core.introspection import Introspection
 
 # Nothing after a node's first two minutes is "still starting" (DESIGN, promise 1).
 STARTING_SECONDS = 120.0
@@ -144,7 +145,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one aws-node pod said at `time`, in addresses, ENIs and prefixes."""
+    """What one aws-node pod said at `time`, in addresses, ENIs and prefixes.
+
+    `introspection` is what its books say beside its page, where they could be read.
+    """
 
     time: float
     started: float | None
@@ -156,6 +160,7 @@ class Reading:
     prefixes: int = 0
     assigned_by_eni: tuple[tuple[str, int], ...] = ()
     counts: Counts = Counts()
+    introspection: Introspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,25 +206,6 @@ class Discovery:
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
     eniconfigs: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All outcomes of one cycle, that began at `time`.
-
-    `subnets` says which subnet an instance's primary ENI is in, and `types` what instance types
-    allow, as far as EC2 told. `pod_enis` counts the pods' branch ENIs by instance, those without
-    any left out; None where EC2 told nothing of ENIs lately. `rooms` has what it told lately
-    of the subnets, by id.
-    """
-
-    time: float
-    discovery: Discovery
-    outcomes: tuple[Outcome, ...]
-    subnets: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, InstanceType] = field(default_factory=dict)
-    pod_enis: Mapping[str, int] | None = None
-    rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,31 +291,28 @@ class InstanceType:
         return self.bare_metal or self.hypervisor == "nitro"
 
 
-class Discoverer(Protocol):
-    """The door that knows which nodes are expected."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ec2Facts:
+    """What EC2 told lately that bears on the nodes, as far as it did.
 
-    def discover(self) -> Discovery | None:
-        """Return what should be read now, or None while that is not known yet."""
+    `homes` has by instance the subnet of its primary ENI, `types` what instance types allow, and
+    `rooms` what there is left in subnets, by id. `pod_enis` counts the pods' branch ENIs by
+    instance, those without any left out; None where EC2 told nothing of ENIs. `drifts` has by
+    pod (uid) by how many addresses ipamd's figures exceed EC2's.
+    """
+
+    homes: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, InstanceType] = field(default_factory=dict)
+    rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
+    pod_enis: Mapping[str, int] | None = None
+    drifts: Mapping[str, int] = field(default_factory=dict)
 
 
-class NodeReader(Protocol):
-    """The door that reads aws-node pods."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All outcomes of one cycle, that began at `time`, beside what EC2 told by then."""
 
-    async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
-        """Return one outcome per target, in the order of the targets."""
-
-
-class SubnetReader(Protocol):
-    """The door that reads EC2; each call raises `Unavailable` alone."""
-
-    async def find_vpcs(self, instance_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return the VPCs that these instances are in."""
-
-    async def read_enis(self, *, vpc_ids: Sequence[str]) -> tuple[Eni, ...]:
-        """Return all ENIs of these VPCs."""
-
-    async def read_subnets(self, ids: Iterable[str], vpc_ids: Iterable[str]) -> tuple[Subnet, ...]:
-        """Return these subnets, and those of the VPCs that are tagged for the CNI."""
-
-    async def read_instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
-        """Return what is known of these types; raises nothing, an unknown type is left out."""
+    time: float
+    discovery: Discovery
+    outcomes: tuple[Outcome, ...]
+    ec2: Ec2Facts = Ec2Facts()

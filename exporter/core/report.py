@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from exporter.core.blocked import blocked
 from exporter.core.counters import Ledger, advance
-from exporter.core.model import Identity, Snapshot
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
+from exporter.core.drift import Drifts, against_page
+from exporter.core.model import Identity, Outcome, Snapshot
+from exporter.core.usage import Disagreement, NodeUsage, Usage, grouped, node_usage, pod_enis, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Memory:
     """What one cycle leaves for the next."""
 
     ledger: Ledger = field(default_factory=Ledger)
+    drifts: Drifts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,14 @@ class Report:
 def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
     """Return what to remember and what to publish after one snapshot."""
     ledger = advance(memory.ledger, snapshot.outcomes, snapshot.time)
+    drifts = against_page(memory.drifts, snapshot.outcomes)
     nodes = tuple(
         node_usage(
             outcome,
             ledger.failures[outcome.target.node.name],
-            snapshot.subnets.get(outcome.target.node.instance_id, ""),
-            snapshot.types.get(outcome.target.node.instance_type),
+            snapshot.ec2.homes.get(outcome.target.node.instance_id, ""),
+            snapshot.ec2.types.get(outcome.target.node.instance_type),
+            _disagreement(outcome, drifts, snapshot),
         )
         for outcome in snapshot.outcomes
     )
@@ -67,13 +71,21 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         nodegroups=grouped(known, lambda usage: usage.nodegroup),
         nodes=nodes,
     )
-    return Memory(ledger), report
+    return Memory(ledger, drifts), report
 
 
 def _completed(usage: NodeUsage, snapshot: Snapshot, ledger: Ledger) -> NodeUsage:
     """The usage with its branch ENIs, and with what blocks the node."""
-    enis = pod_enis(usage.target.node, snapshot.pod_enis)
+    enis = pod_enis(usage.target.node, snapshot.ec2.pod_enis)
     if enis is not None:
         usage = replace(usage, pod_enis=enis)
     reasons = blocked(usage, snapshot, ledger.errors.get(usage.name, ()))
     return replace(usage, blocked=reasons) if reasons else usage
+
+
+def _disagreement(outcome: Outcome, drifts: Drifts, snapshot: Snapshot) -> Disagreement:
+    pod = outcome.target.pod
+    if pod is None:
+        return Disagreement()
+    drift, ec2 = drifts.get(pod.uid), snapshot.ec2.drifts.get(pod.uid)
+    return Disagreement(None if drift is None else drift.persistent, ec2)

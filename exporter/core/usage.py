@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from exporter.core.figures import custom_networking, figures, several_cards
 from exporter.core.limits import Networking, eni_limit
 from exporter.core.model import (
     BlockedBy,
@@ -18,16 +19,25 @@ from exporter.core.model import (
     Target,
 )
 
-ADDRESSES_PER_PREFIX = 16
-# One IPv6 prefix is a /80 (reference 1.3); no IPv4 node comes anywhere near it.
-_IPV6_PREFIX_ADDRESSES = 2**48
 # Label value for a node that has no zone or belongs to no node group.
 NONE = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """By how many addresses a node's books exceed its page, and ipamd's figures EC2's."""
+
+    page: int | None = None
+    ec2: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeUsage:
-    """One expected node; the figures of a node that was not read are None."""
+    """One expected node; the figures of a node that was not read are None.
+
+    `cooldown` is known of nodes alone whose introspection was read, as is the ENIConfig that
+    ipamd chose there. The drifts are what persists of a `Disagreement`.
+    """
 
     target: Target
     unread: Reason | None = None
@@ -43,6 +53,10 @@ class NodeUsage:
     subnet_id: str = ""
     pod_enis: int | None = None
     blocked: tuple[BlockedBy, ...] = ()
+    introspected: bool = False
+    eniconfig: str = ""
+    drift: int | None = None
+    ec2_drift: int | None = None
 
     @property
     def name(self) -> str:
@@ -65,10 +79,10 @@ class NodeUsage:
 
     @property
     def warm(self) -> int | None:
-        """Addresses attached for pods and not assigned to one."""
+        """Addresses attached for pods, not assigned to one and not known to be in cooldown."""
         if self.attached is None or self.assigned is None:
             return None
-        return self.attached - self.assigned
+        return self.attached - self.assigned - (self.cooldown or 0)
 
     @property
     def problem(self) -> bool:
@@ -80,7 +94,8 @@ class NodeUsage:
 class Usage:
     """Sums over the nodes of one scope that were read, beside how many those are.
 
-    A sum is None where nodes are expected and none of them told the figure.
+    A sum is None where nodes are expected and none of them told the figure; `cooldown` stands for
+    the `introspected` nodes alone, and is None where there is none in IPv4.
     """
 
     name: str
@@ -93,6 +108,8 @@ class Usage:
     enis: int | None
     eni_capacity: int | None
     prefixes: int | None
+    introspected: int = 0
+    cooldown: int | None = None
 
     @property
     def expected(self) -> int:
@@ -101,7 +118,11 @@ class Usage:
 
 
 def node_usage(
-    outcome: Outcome, failures: float, subnet_id: str = "", limits: InstanceType | None = None
+    outcome: Outcome,
+    failures: float,
+    subnet_id: str = "",
+    limits: InstanceType | None = None,
+    disagreement: Disagreement = Disagreement(),
 ) -> NodeUsage:
     """Return what one outcome says about its node, with what EC2 told of it and its type."""
     target = outcome.target
@@ -113,60 +134,57 @@ def node_usage(
             subnet_id=subnet_id,
         )
     reading = outcome.reading
-    mode = ip_mode(reading, target)
-    multi_nic = target.pod is not None and target.pod.enabled("ENABLE_MULTI_NIC")
-    counted = mode is not IpMode.IPV6 and not multi_nic
+    found = figures(reading, target)
+    books = reading.introspection if found.introspected else None
     return NodeUsage(
         target=target,
-        ip_mode=mode,
-        assigned=assigned(reading, multi_nic=multi_nic),
-        attached=reading.attached if counted else None,
-        capacity=capacity(reading, target, limits),
-        enis=None if multi_nic else reading.enis,
-        eni_capacity=eni_capacity(reading, limits),
-        prefixes=None if multi_nic else prefixes(reading, mode),
+        ip_mode=found.mode,
+        assigned=found.assigned,
+        attached=found.attached,
+        cooldown=found.cooldown,
+        capacity=capacity(reading, target, limits, excluded=found.excluded),
+        enis=found.enis,
+        eni_capacity=eni_capacity(reading, target, limits),
+        prefixes=found.prefixes,
         assignment_failures=failures,
         subnet_id=subnet_id,
+        introspected=found.introspected,
+        eniconfig="" if books is None else books.eniconfig,
+        drift=None if books is None else disagreement.page,
+        ec2_drift=None if found.attached is None else disagreement.ec2,
     )
 
 
-def assigned(reading: Reading, *, multi_nic: bool) -> int:
-    """Return the addresses held by pods.
+def eni_capacity(
+    reading: Reading, target: Target, limits: InstanceType | None = None
+) -> int | None:
+    """Return the ENIs the node could have, None where that is not known.
 
-    With several managed cards the gauge is the last writer's alone, and the per-ENI series,
-    which add up, are the truth (reference 1.3).
+    That is where ipamd took off more than there are, and where it manages all network cards but
+    EC2 does not say how many those are.
     """
-    if multi_nic:
-        return sum(count for _, count in reading.assigned_by_eni)
-    return reading.assigned
+    enis, cards = _enis_of_a_card(reading, limits), _cards(target, limits)
+    return None if enis is None or cards is None else enis * cards
 
 
-def prefixes(reading: Reading, mode: IpMode) -> int:
-    """Return the prefixes held: /28s, or in IPv6 mode /80s, which ipamd's own gauge leaves out."""
-    if mode is IpMode.IPV6:
-        return reading.attached // _IPV6_PREFIX_ADDRESSES
-    return reading.prefixes
+def capacity(
+    reading: Reading, target: Target, limits: InstanceType | None = None, *, excluded: int = 0
+) -> int | None:
+    """Return the most addresses the node can attach for pods, None where that has no meaning.
+
+    ipamd's own figure leaves out the trunk's slot, under custom networking the primary ENI, the
+    ENIs `excluded` from giving pods addresses, and all network cards but one (reference 1.3); it
+    is 0 in IPv6 mode.
+    """
+    enis, cards = _enis_of_a_card(reading, limits), _cards(target, limits)
+    if reading.ip_max <= 0 or enis is None or cards is None:
+        return None
+    usable = enis - int(target.has_trunk_slot) - int(custom_networking(target)) - excluded
+    return reading.ip_max // reading.eni_max * (max(usable, 0) + (cards - 1) * enis)
 
 
-def ip_mode(reading: Reading, target: Target) -> IpMode:
-    """Return how the node's pods get addresses; an empty pool goes by the CNI's settings."""
-    if reading.attached >= _IPV6_PREFIX_ADDRESSES or _ipv6(target):
-        return IpMode.IPV6
-    in_prefixes = reading.prefixes * ADDRESSES_PER_PREFIX
-    if reading.attached == 0:
-        wanted = target.pod is not None and target.pod.enabled("ENABLE_PREFIX_DELEGATION")
-        return IpMode.PREFIX if wanted else IpMode.SECONDARY
-    if in_prefixes == 0:
-        return IpMode.SECONDARY
-    return IpMode.PREFIX if in_prefixes >= reading.attached else IpMode.MIXED
-
-
-def _ipv6(target: Target) -> bool:
-    return target.pod is not None and target.pod.enabled("ENABLE_IPv6")
-
-
-def eni_capacity(reading: Reading, limits: InstanceType | None = None) -> int | None:
-    """Return the ENIs the node could have, None where ipamd took off more than there are.
+def _enis_of_a_card(reading: Reading, limits: InstanceType | None) -> int | None:
+    """The ENIs that a network card could have, None where ipamd took off more than there are.
 
     Unmanaged ENIs of the other network cards are subtracted from the first card's. For a type
     that ipamd does not know it takes the sum over all cards (reference 1.3, 4); EC2 knows better.
@@ -178,21 +196,11 @@ def eni_capacity(reading: Reading, limits: InstanceType | None = None) -> int | 
     return min(reading.eni_max, eni_limit(limits, Networking()))
 
 
-def capacity(reading: Reading, target: Target, limits: InstanceType | None = None) -> int | None:
-    """Return the most addresses the node can attach for pods, None where that has no meaning.
-
-    ipamd's own figure leaves out the trunk's slot and, under custom networking, the primary ENI
-    (reference 1.3); it is 0 in IPv6 mode.
-    """
-    enis = eni_capacity(reading, limits)
-    if reading.ip_max <= 0 or enis is None:
-        return None
-    usable = enis - int(target.has_trunk_slot) - int(_custom_networking(target))
-    return reading.ip_max // reading.eni_max * max(usable, 0)
-
-
-def _custom_networking(target: Target) -> bool:
-    return target.pod is not None and target.pod.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG")
+def _cards(target: Target, limits: InstanceType | None) -> int | None:
+    """The network cards that ipamd manages, None where that is all and EC2 did not tell."""
+    if not several_cards(target):
+        return 1
+    return None if limits is None else limits.network_cards
 
 
 def pod_enis(node: Node, counts: Mapping[str, int] | None) -> int | None:
@@ -218,6 +226,8 @@ def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:
         known = [value for value in values if value is not None]
         return sum(known) if known or not nodes else None
 
+    cooling = [node.cooldown for node in nodes if node.cooldown is not None]
+
     return Usage(
         name=name,
         read=len(nodes) - sum(unread.values()),
@@ -229,6 +239,8 @@ def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:
         enis=add(node.enis for node in nodes),
         eni_capacity=add(node.eni_capacity for node in nodes),
         prefixes=add(node.prefixes for node in nodes),
+        introspected=sum([node.introspected for node in nodes]),
+        cooldown=sum(cooling) if cooling else None,
     )
 
 

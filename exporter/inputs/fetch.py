@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.core.model import Reason, Target
@@ -21,10 +23,24 @@ class FetchFailed(Exception):
 
 
 class Fetch(Protocol):
-    """A way to a node's page; keeps its own time limit and raises `FetchFailed` alone."""
+    """A way to one page of any node; keeps its own time limit and raises `FetchFailed` alone."""
 
     async def __call__(self, target: Target, /) -> bytes:
-        """Return the whole body of the target's metrics page, decompressed."""
+        """Return the whole body of the target's page, decompressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node is asked, for how many seconds, and how many bytes it may answer."""
+
+    port: int
+    path: str
+    seconds: float
+    limit: int = MAX_BODY_BYTES
+
+
+# What makes a `Fetch` of a place: directly or through the API server.
+FetchAt = Callable[[Place], Fetch]
 
 
 def decode_body(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:

@@ -1,6 +1,7 @@
 """Reads the aws-node pods of all targets, many at a time, each within its own time limit.
 
-How a page is fetched is a `Fetch`; what it says is `ipamd_page`'s business.
+How a page is fetched is a `Fetch`; what it says is `ipamd_page`'s business, and what ipamd's
+introspection says beside it, and when it is asked, is `introspection`'s.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.core.dial import refusal
 from exporter.core.model import STARTING_SECONDS, Outcome, Read, Reading, Reason, Target, Unread
 from exporter.inputs import http
-from exporter.inputs.fetch import Fetch, FetchFailed
+from exporter.inputs.fetch import Fetch, FetchFailed, Place
+from exporter.inputs.introspection import Introspections
 from exporter.inputs.ipamd_page import parse_page
 
 # Reasons that a node's first minutes explain.
@@ -53,12 +55,18 @@ class NodesConfig:
 
 
 def direct(config: NodesConfig) -> Fetch:
-    """Return the `Fetch` that connects to the nodes themselves."""
+    """Return the `Fetch` of the metrics page that connects to the nodes themselves."""
+    return directly(Place(config.port, "/metrics", config.timeout))
+
+
+def directly(place: Place) -> Fetch:
+    """Return the `Fetch` of a place that connects to the nodes themselves."""
 
     async def fetch(target: Target) -> bytes:
         assert target.pod is not None
-        deadline = asyncio.get_running_loop().time() + config.timeout
-        return await http.get(target.pod.ip, config.port, path="/metrics", deadline=deadline)
+        deadline = asyncio.get_running_loop().time() + place.seconds
+        address, port = target.pod.ip, place.port
+        return await http.get(address, port, path=place.path, deadline=deadline, limit=place.limit)
 
     return fetch
 
@@ -120,17 +128,25 @@ class _Pace:
 
 
 class Nodes:
-    """A `NodeReader` over a way to fetch pages."""
+    """A `NodeReader` over a way to fetch pages; without `introspection` the pages are all."""
 
     def __init__(
-        self, config: NodesConfig, fetch: Fetch, *, clock: Callable[[], float] = time.time
+        self,
+        config: NodesConfig,
+        fetch: Fetch,
+        *,
+        introspection: Introspections | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._fetch = fetch
+        self._introspection = introspection
         self._clock = clock
 
     async def read(self, targets: tuple[Target, ...]) -> tuple[Outcome, ...]:
         """Return one outcome per target, in the order of the targets."""
+        if self._introspection is not None:
+            self._introspection.begin(targets)
         crowd, pace = _Crowd(self._config), _Pace()
         outcomes: list[Outcome | asyncio.Task[Outcome]] = []
         async with asyncio.TaskGroup() as reads:
@@ -162,10 +178,15 @@ class Nodes:
         try:
             with crowd.place():
                 await pace.wait()
+                deadline = asyncio.get_running_loop().time() + self._config.timeout
                 async with asyncio.timeout(self._config.timeout * _OVERTIME):
                     body = await self._fetch(target)
                 await pace.wait()
-                return Read(target, self._parse(target, body))
+                reading = self._parse(target, body)
+                if self._introspection is None:
+                    return Read(target, reading)
+                told = await self._introspection.of(target, deadline=deadline, turn=pace.wait)
+                return Read(target, replace(reading, introspection=told) if told else reading)
         except FetchFailed as failed:
             return self._unread(target, failed.reason, failed.detail)
         except TimeoutError:

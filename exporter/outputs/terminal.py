@@ -85,10 +85,12 @@ def _headline(figures: Figures) -> RenderableType:
     read = figures.value("vpc_cni_cluster_nodes", state="read") or 0.0
     unread = figures.value("vpc_cni_cluster_nodes", state="unread") or 0.0
     coverage = Text(f"{read:,.0f} of {read + unread:,.0f}", style="bold red" if unread else "bold")
+    cooldown = figures.value("vpc_cni_cluster_ip_addresses", state="cooldown")
     shown = (
         ("nodes read", coverage),
         ("assigned", _figure(figures.value("vpc_cni_cluster_ip_addresses", state="assigned"))),
         ("warm", _figure(figures.value("vpc_cni_cluster_ip_addresses", state="warm"))),
+        *((("cooldown", _figure(cooldown)),) if cooldown is not None else ()),
         ("capacity", _figure(figures.value("vpc_cni_cluster_ip_capacity"))),
         ("ENIs", _figure(figures.value("vpc_cni_cluster_enis"))),
         ("/28 prefixes", _figure(figures.value("vpc_cni_cluster_delegated_prefixes"))),
@@ -104,12 +106,14 @@ def _figure(value: float | None) -> Text:
 
 def _usages(figures: Figures, scope: str) -> RenderableType:
     prefix = f"vpc_cni_{scope}"
+    # Known where introspection answers, and shown only there.
+    cools = figures.value(f"{prefix}_ip_addresses", state="cooldown") is not None
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("\n" + {"nodegroup": "node group"}.get(scope, scope), min_width=14)
-    for title in ("nodes", "assigned", "warm", "capacity"):
+    for title in ("nodes", "assigned", "warm", *(["cooldown"] if cools else []), "capacity"):
         table.add_column("\n" + title, justify="right")
     legend = Text.assemble("\n", ("■", "blue"), " assigned ", ("■", "yellow"), " warm")
-    table.add_column(legend)
+    table.add_column(legend.append(" ■", "cyan").append(" cooldown") if cools else legend)
     names = dict.fromkeys(labels[scope] for labels, _ in figures.all(f"{prefix}_nodes"))
     for name in names:
         where = {scope: name}
@@ -117,23 +121,31 @@ def _usages(figures: Figures, scope: str) -> RenderableType:
         unread = figures.value(f"{prefix}_nodes", **where, state="unread") or 0.0
         assigned = figures.value(f"{prefix}_ip_addresses", **where, state="assigned")
         warm = figures.value(f"{prefix}_ip_addresses", **where, state="warm")
+        cooldown = figures.value(f"{prefix}_ip_addresses", **where, state="cooldown")
         capacity = figures.value(f"{prefix}_ip_capacity", **where)
         nodes = Text(f"{read:,.0f}/{read + unread:,.0f}", style="red" if unread else "")
-        row = (nodes, _figure(assigned), _figure(warm), _figure(capacity))
-        table.add_row(Text(name), *row, bar(assigned, warm, capacity))
+        row = [_figure(assigned), _figure(warm), *([_figure(cooldown)] if cools else [])]
+        row += [_figure(capacity), bar(assigned, warm, capacity, cooldown)]
+        table.add_row(Text(name), nodes, *row)
     return table
 
 
-def bar(assigned: float | None, warm: float | None, capacity: float | None) -> Text:
-    """Return a bar of fixed width: assigned, warm, and what is not attached."""
+def bar(
+    assigned: float | None,
+    warm: float | None,
+    capacity: float | None,
+    cooldown: float | None = None,
+) -> Text:
+    """Return a bar of fixed width: assigned, warm, in cooldown, and what is not attached."""
     if assigned is None or warm is None or not capacity:
         return Text("")
-    used = min(round(_BAR_WIDTH * assigned / capacity), _BAR_WIDTH)
-    held = min(round(_BAR_WIDTH * (assigned + warm) / capacity), _BAR_WIDTH)
-    rest = _BAR_WIDTH - held
-    return Text.assemble(
-        ("█" * used, "blue"), ("█" * (held - used), "yellow"), ("░" * rest, "bright_black")
-    )
+    text, done, ended = Text(), 0.0, 0
+    for count, color in ((assigned, "blue"), (warm, "yellow"), (cooldown or 0.0, "cyan")):
+        done += count
+        end = min(round(_BAR_WIDTH * done / capacity), _BAR_WIDTH)
+        text.append("█" * (end - ended), color)
+        ended = end
+    return text.append("░" * (_BAR_WIDTH - ended), "bright_black")
 
 
 _COLORS = ("blue", "yellow", "magenta", "green", "red", "white", "bright_black", "default")

@@ -12,17 +12,18 @@ from importlib.resources import files
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from jinja2 import Environment, StrictUndefined
 from prometheus_client import CollectorRegistry
 
 from exporter.core.health import Health
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
+from exporter.outputs.listener import listening
 from exporter.outputs.picture import GROUPS, grouped
 from exporter.outputs.prometheus import Block, Format, finish, own_lines
 
-_SHUTDOWN_SECONDS = 1.0
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 _SHOWN_PROBLEMS = 50
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -151,25 +152,26 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return web.Response(status=404, text="try /metrics, /healthz, /readyz or /\n")
 
 
-def application(pages: Pages) -> web.Application:
-    """Return the server's routes."""
-    app = web.Application(middlewares=[_plain_errors])
-    app.router.add_get("/metrics", pages.metrics)
-    app.router.add_get("/healthz", pages.healthz)
-    app.router.add_get("/readyz", pages.readyz)
-    app.router.add_get("/", pages.page)
+def application(
+    pages: Pages, *, figures: bool = True, health: bool = True, gate: Middleware | None = None
+) -> web.Application:
+    """Return the routes of a server: the figures, the health or both, behind a gate or none."""
+    # The gate comes first: whether a path exists is told to those only whom it lets through.
+    app = web.Application(middlewares=[*((gate,) if gate else ()), _plain_errors])
+    if figures:
+        app.router.add_get("/metrics", pages.metrics)
+        app.router.add_get("/", pages.page)
+    if health:
+        app.router.add_get("/healthz", pages.healthz)
+        app.router.add_get("/readyz", pages.readyz)
     return app
 
 
 @asynccontextmanager
 async def serving(pages: Pages, host: str | None, port: int) -> AsyncIterator[tuple[str, int]]:
-    """Serve until left; give the address that is listened on. OSError where it is not free."""
-    runner = web.AppRunner(application(pages), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        address = runner.addresses[0]
-        yield address[0], address[1]
-    finally:
-        await runner.cleanup()
+    """Serve all to all until left; give the address that is listened on.
+
+    OSError where it is not free.
+    """
+    async with listening(application(pages), host, port) as listener:
+        yield listener.address

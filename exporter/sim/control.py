@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
@@ -41,6 +42,8 @@ class Control:
                 web.post("/subnets", self._subnets),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
+                web.post("/callers", self._callers),
+                web.post("/grants", self._grants),
             ]
         )
         return app
@@ -131,6 +134,29 @@ class Control:
             "current": tokens.current,
         }
         return _json({"token": made[body.get("do", "current")](profile)})
+
+    async def _callers(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        callers = self._simulation.callers
+        match body["do"]:
+            case "issue":
+                token = callers.issue(
+                    body["user"], body.get("groups", ()), seconds=body.get("seconds")
+                )
+                return _json({"token": token})
+            case "permit":
+                callers.permit(body["subject"], body["paths"])
+            case "revoke":
+                callers.revoke(body["token"])
+            case other:
+                raise ValueError(f"callers cannot {other!r}")
+        return _json({})
+
+    async def _grants(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        rules = rules_of(body["manifests"], body["namespace"], body["account"])
+        self._simulation.tokens.grant(rules)
+        return _json({"rules": len(rules)})
 
     def _living_ec2(self) -> Ec2Server:
         if (ec2 := self._simulation.ec2) is None:

@@ -7,12 +7,13 @@ through `Trouble`.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from aiohttp import web
 
 from exporter.sim import objects, selectors, statuses
+from exporter.sim.callers import Callers
 from exporter.sim.ledger import Ledger
 from exporter.sim.pod_proxy import PodProxy
 from exporter.sim.rbac import Ask, Tokens
@@ -20,6 +21,8 @@ from exporter.sim.store import Expired, Matches, Store, Stored
 from exporter.sim.traffic import Traffic
 from exporter.sim.watches import Watch, stream, typed
 
+AUTHENTICATION = "authentication.k8s.io/v1"
+AUTHORIZATION = "authorization.k8s.io/v1"
 BOOKMARK_SECONDS = 60.0
 _WATCH_SECONDS = 1800.0
 _VERSION = {
@@ -77,6 +80,7 @@ class Parts:
     ledger: Ledger
     traffic: Traffic
     proxy: PodProxy
+    callers: Callers
 
 
 class KubeApi:
@@ -104,6 +108,8 @@ class KubeApi:
                 web.get(apps + "/namespaces/{namespace}/{plural:daemonsets}/{name}", self._single),
                 web.get(custom + "/{plural:eniconfigs}", self._collection),
                 web.get(custom + "/{plural:eniconfigs}/{name}", self._single),
+                web.post(f"/apis/{AUTHENTICATION}/{{plural:tokenreviews}}", self._review),
+                web.post(f"/apis/{AUTHORIZATION}/{{plural:subjectaccessreviews}}", self._review),
                 web.route("*", "/{path:.*}", self._unknown),
             ]
         )
@@ -149,9 +155,10 @@ class KubeApi:
             return
         self.parts.traffic.forbidden[ask.resource] += 1
         where = f'in the namespace "{ask.namespace}"' if ask.namespace else "at the cluster scope"
+        qualified = f"{ask.resource}.{ask.group}" if ask.group else ask.resource
         raise statuses.Refused(
             403,
-            f'{ask.resource} is forbidden: User "system:serviceaccount:monitoring:{user}" cannot '
+            f'{qualified} is forbidden: User "system:serviceaccount:monitoring:{user}" cannot '
             f'{ask.verb} resource "{ask.resource}" in API group "{ask.group}" {where}',
         )
 
@@ -168,7 +175,8 @@ class KubeApi:
         namespace = request.match_info.get("namespace")
         watching = request.query.get("watch", "").lower() in {"1", "true"}
         verb = "watch" if watching else "list"
-        self._allow(request, Ask(verb, resource.plural, resource.group, namespace))
+        name = selectors.name(request.query.get("fieldSelector", ""))
+        self._allow(request, Ask(verb, resource.plural, resource.group, namespace, name))
         if resource.plural == "pods":
             self.parts.ledger.listed()
         if watching:
@@ -178,7 +186,7 @@ class KubeApi:
     async def _single(self, request: web.Request) -> web.Response:
         resource, name = RESOURCES[request.match_info["plural"]], request.match_info["name"]
         namespace = request.match_info.get("namespace")
-        self._allow(request, Ask("get", resource.plural, resource.group, namespace))
+        self._allow(request, Ask("get", resource.plural, resource.group, namespace, name))
         self.parts.traffic.gets[resource.plural] += 1
         stored = self.parts.store.find(resource.plural, (namespace or "", name))
         if stored is None:
@@ -189,6 +197,20 @@ class KubeApi:
         namespace = request.match_info["namespace"]
         self._allow(request, Ask("get", "pods/proxy", "", namespace))
         return await self.parts.proxy.answer(request)
+
+    async def _review(self, request: web.Request) -> web.Response:
+        plural = request.match_info["plural"]
+        group_version = AUTHENTICATION if plural == "tokenreviews" else AUTHORIZATION
+        self._allow(request, Ask("create", plural, group_version.partition("/")[0]))
+        self.parts.traffic.reviews[plural] += 1
+        try:
+            asked = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            spec = dict[str, Any](asked["spec"])
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise statuses.Refused(400, f"not a review: {error}") from error
+        callers = self.parts.callers
+        answer = callers.identity if plural == "tokenreviews" else callers.access
+        return web.json_response({**asked, "metadata": {}, "status": answer(spec)}, status=201)
 
     def _list(self, request: web.Request, resource: Resource) -> web.Response:
         limit, token = _limit(request), request.query.get("continue", "")

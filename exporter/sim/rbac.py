@@ -9,26 +9,41 @@ _READ = frozenset({"get", "list", "watch"})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Verbs on resources, in the whole cluster or in one namespace."""
+    """Verbs on resources, in the whole cluster or in one namespace.
+
+    Where groups or names are told, only those; a list is of one name where its field selector says
+    so, as the API server has it.
+    """
 
     resources: frozenset[str]
     verbs: frozenset[str] = _READ
     namespace: str | None = None
+    groups: frozenset[str] | None = None
+    names: frozenset[str] = frozenset()
 
     def allows(self, ask: "Ask") -> bool:
         """Say whether this rule covers what is asked."""
         in_scope = self.namespace is None or self.namespace == ask.namespace
-        return ask.resource in self.resources and ask.verb in self.verbs and in_scope
+        in_group = self.groups is None or ask.group in self.groups
+        named = not self.names or ask.name in self.names
+        return (
+            ask.resource in self.resources
+            and ask.verb in self.verbs
+            and in_scope
+            and in_group
+            and named
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a request wants to do; no namespace means all of them."""
+    """What a request wants to do; no namespace means all of them, and no name any."""
 
     verb: str
     resource: str
     group: str = ""
     namespace: str | None = None
+    name: str | None = None
 
 
 def profiles(namespace: str) -> Mapping[str, tuple[Rule, ...]]:
@@ -39,15 +54,22 @@ def profiles(namespace: str) -> Mapping[str, tuple[Rule, ...]]:
     daemonsets = Rule(frozenset({"daemonsets"}), namespace=namespace)
     proxy = Rule(frozenset({"pods/proxy"}), frozenset({"get"}), namespace)
     own_pods = Rule(frozenset({"pods"}), namespace=namespace)
+    create = frozenset({"create"})
+    token_reviews = Rule(frozenset({"tokenreviews"}), create)
+    access_reviews = Rule(frozenset({"subjectaccessreviews"}), create)
     full = (nodes, pods, custom, daemonsets)
     return {
         "full": full,
         "full_proxy": (*full, proxy),
+        "full_reviews": (*full, token_reviews, access_reviews),
+        "no_token_reviews": (*full, access_reviews),
+        "no_access_reviews": (*full, token_reviews),
         "incumbent": (Rule(frozenset({"pods", "pods/proxy"})),),
         "no_nodes": (pods, custom, daemonsets),
         "no_daemonsets": (nodes, pods, custom),
         "own_pods_only": (nodes, own_pods, custom, daemonsets),
         "nothing": (),
+        "granted": (),
     }
 
 
@@ -55,7 +77,7 @@ class Tokens:
     """The tokens that are valid now; each profile has one from the start."""
 
     def __init__(self, namespace: str) -> None:
-        self._profiles = profiles(namespace)
+        self._profiles = dict(profiles(namespace))
         self._profile_of: dict[str, str] = {}
         self._current = {name: self.issue(name) for name in self._profiles}
 
@@ -66,6 +88,10 @@ class Tokens:
         token = f"sim-{profile}-{secrets.token_hex(12)}"
         self._profile_of[token] = profile
         return token
+
+    def grant(self, rules: tuple[Rule, ...]) -> None:
+        """Give the profile `granted` these rules in place of those it had."""
+        self._profiles["granted"] = rules
 
     def current(self, profile: str) -> str:
         """Return the newest token of a profile."""

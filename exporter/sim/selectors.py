@@ -32,6 +32,15 @@ def fields(text: str, known: frozenset[str]) -> Predicate:
     return _all(text, term)
 
 
+def name(text: str) -> str | None:
+    """Return the one name that a field selector asks for, if it does."""
+    found = (_EQUAL.match(part.strip()) for part in _COMMA.split(text))
+    names = {
+        it["value"] for it in found if it and it["key"] == "metadata.name" and it["how"] != "!="
+    }
+    return names.pop() if len(names) == 1 else None
+
+
 def _all(text: str, term: Callable[[str], Predicate]) -> Predicate:
     terms = [term(part.strip()) for part in _COMMA.split(text) if part.strip()]
     return lambda values: all(holds(values) for holds in terms)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from exporter.sim import books, events, kubeconfig
+from exporter.sim.callers import Callers
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import IDLE_SECONDS, Servers
 from exporter.sim.ec2_server import Ec2Server
@@ -81,6 +82,7 @@ class Simulation:
         self.ledger = Ledger(clock)
         self.traffic = Traffic()
         self.tokens = Tokens(self.cluster.namespace)
+        self.callers = Callers(clock)
         self.servers = Servers(
             self.ledger,
             self.traffic,
@@ -89,7 +91,14 @@ class Simulation:
         )
         self.proxy = PodProxy(self.cluster, self.servers, traffic=self.traffic)
         self.api = KubeApi(
-            Parts(self.cluster.store, self.tokens, self.ledger, self.traffic, self.proxy),
+            Parts(
+                self.cluster.store,
+                self.tokens,
+                self.ledger,
+                self.traffic,
+                self.proxy,
+                self.callers,
+            ),
             bookmarks=self.options.bookmarks,
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)

@@ -21,6 +21,7 @@ class Traffic:
     watches: Counter[str] = field(default_factory=Counter)
     gets: Counter[str] = field(default_factory=Counter)
     proxied: Counter[str] = field(default_factory=Counter)
+    reviews: Counter[str] = field(default_factory=Counter)
     unauthorized: int = 0
     forbidden: Counter[str] = field(default_factory=Counter)
     expired: int = 0

@@ -180,7 +180,7 @@ class TestMaxPods:
 class TestNothingWarm:
     @pytest.mark.parametrize(("cooldown", "held"), [(None, False), (0, False), (3, True)])
     def test_while_addresses_cool_down(self, cooldown: int | None, held: bool) -> None:
-        found = blocked(usage(cooldown=cooldown), NOTHING)
+        found = blocked(usage(attached=18 + (cooldown or 0), cooldown=cooldown), NOTHING)
         assert found == ((BY.COOLDOWN,) if held else ())
 
     @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ class TestNothingWarm:
         assert found == ((BY.NO_FREE_PREFIX,) if asks else ())
 
     def test_can_be_for_several_reasons(self) -> None:
-        stuck = usage(runs(max_pods=20), attached=27, assigned=27, cooldown=2)
+        stuck = usage(runs(max_pods=20), attached=27, assigned=25, cooldown=2)
         assert blocked(stuck, told(room(free=0)), [(ASSIGN, "RequestLimitExceeded")]) == (
             BY.SUBNET_EXHAUSTED,
             BY.ENI_LIMIT,
@@ -408,16 +408,17 @@ def test_the_reasons_are_a_function_of_the_facts_alone(
     found = blocked(it, shot, met)
     named = replace(it, target=replace(it.target, node=replace(it.target.node, name="another")))
     elsewhere = replace(subnet(id="subnet-z", tags={ROLE: "1"}), zone="eu-west-1z")
-    rooms = {**shot.rooms, "subnet-z": SubnetRoom(elsewhere, 99, 99, 9)}
-    later = replace(shot, time=shot.time + 9_999, rooms=rooms)
+    rooms = {**shot.ec2.rooms, "subnet-z": SubnetRoom(elsewhere, 99, 99, 9)}
+    later = replace(shot, time=shot.time + 9_999, ec2=replace(shot.ec2, rooms=rooms))
     assert blocked(named, later, sorted(met, reverse=True)) == found
     assert list(found) == [reason for reason in BlockedBy if reason in found]
 
 
 @given(usages(), snapshots(), st.sampled_from(("subnet-a", "subnet-b", "subnet-c")))
 def test_more_room_in_a_subnet_never_blocks_more(it: NodeUsage, shot: Snapshot, id: str) -> None:
-    before = shot.rooms.get(id)
+    before = shot.ec2.rooms.get(id)
     if before is not None:
         roomy = SubnetRoom(before.subnet, before.free + 16, before.prefix_reserved, blocks=1)
-        after = blocked(it, replace(shot, rooms={**shot.rooms, id: roomy}))
+        facts = replace(shot.ec2, rooms={**shot.ec2.rooms, id: roomy})
+        after = blocked(it, replace(shot, ec2=facts))
         assert set(after) <= set(blocked(it, shot))

@@ -40,6 +40,8 @@ from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage
 from tests.builders import (
     NOW,
+    books,
+    held,
     node,
     pod,
     read,
@@ -69,6 +71,7 @@ vpc_cni_cluster_pod_eni_errors_total counter fn
 vpc_cni_cluster_aws_utils_errors_total counter fn
 vpc_cni_cluster_nodes gauge state
 vpc_cni_cluster_unread_nodes gauge reason
+vpc_cni_cluster_introspected_nodes gauge
 vpc_cni_cluster_ip_addresses gauge state
 vpc_cni_cluster_ip_capacity gauge
 vpc_cni_cluster_enis gauge
@@ -76,6 +79,7 @@ vpc_cni_cluster_eni_capacity gauge
 vpc_cni_cluster_delegated_prefixes gauge
 vpc_cni_zone_nodes gauge zone state
 vpc_cni_zone_unread_nodes gauge zone reason
+vpc_cni_zone_introspected_nodes gauge zone
 vpc_cni_zone_ip_addresses gauge zone state
 vpc_cni_zone_ip_capacity gauge zone
 vpc_cni_zone_enis gauge zone
@@ -83,6 +87,7 @@ vpc_cni_zone_eni_capacity gauge zone
 vpc_cni_zone_delegated_prefixes gauge zone
 vpc_cni_nodegroup_nodes gauge nodegroup state
 vpc_cni_nodegroup_unread_nodes gauge nodegroup reason
+vpc_cni_nodegroup_introspected_nodes gauge nodegroup
 vpc_cni_nodegroup_ip_addresses gauge nodegroup state
 vpc_cni_nodegroup_ip_capacity gauge nodegroup
 vpc_cni_nodegroup_enis gauge nodegroup
@@ -91,6 +96,8 @@ vpc_cni_nodegroup_delegated_prefixes gauge nodegroup
 vpc_cni_node_info gauge node instance_id instance_type zone nodegroup subnet_id cni_version ip_mode
 vpc_cni_node_read gauge node
 vpc_cni_node_ip_addresses gauge node state
+vpc_cni_node_drift_ip_addresses gauge node
+vpc_cni_node_ec2_drift_ip_addresses gauge node
 vpc_cni_node_ip_capacity gauge node
 vpc_cni_node_enis gauge node
 vpc_cni_node_eni_capacity gauge node
@@ -258,6 +265,36 @@ def test_a_node_that_was_read_is_published_with_all_its_figures() -> None:
     }
 
 
+INTROSPECTED = reading(introspection=books(held(attached=18, assigned=5, cooldown=3)))
+
+
+def test_a_node_that_was_introspected_is_published_with_what_is_in_cooldown() -> None:
+    drifts = snapshot(read(NODE_1, INTROSPECTED), ec2_drifts={"pod-1": -9})
+    found = published(step(Memory(), drifts)[1], (NODE_TABLE,))
+    assert about("vpc_cni_node_ip_addresses", found) == {
+        ("node-1", "assigned"): 5,
+        ("node-1", "warm"): 10,
+        ("node-1", "cooldown"): 3,
+    }
+    assert about("vpc_cni_node_drift_ip_addresses", found) == {("node-1",): 0}
+    assert about("vpc_cni_node_ec2_drift_ip_addresses", found) == {("node-1",): -9}
+
+
+def test_each_scope_tells_what_is_in_cooldown_and_of_how_many_nodes() -> None:
+    found = published(report(read(NODE_1, INTROSPECTED), read("node-3")))
+    for scope, key in (("cluster", ()), ("zone", ("a",)), ("nodegroup", ("blue",))):
+        addresses = about(f"vpc_cni_{scope}_ip_addresses", found)
+        assert addresses[*key, "cooldown"] == 3
+        assert about(f"vpc_cni_{scope}_introspected_nodes", found)[key] == 1
+    assert about("vpc_cni_zone_ip_addresses", found) == {
+        ("a", "assigned"): 5,
+        ("a", "warm"): 10,
+        ("a", "cooldown"): 3,
+        ("eu-west-1a", "assigned"): 5,
+        ("eu-west-1a", "warm"): 13,
+    }
+
+
 def test_a_node_that_was_not_read_is_absent_not_zero() -> None:
     bare = Target(node("node-2", instance_id="", instance_type="", zone="", max_pods=None))
     found = published(report(unread(bare, Reason.NO_POD)), (NODE_TABLE,))
@@ -303,6 +340,7 @@ def usage_of(scope: str, *key: str, nodes: int, timed_out: int) -> Published:
         (f"vpc_cni_{scope}_nodes", *key, "read"): read,
         (f"vpc_cni_{scope}_nodes", *key, "unread"): timed_out,
         **{(f"vpc_cni_{scope}_unread_nodes", *key, why): n for why, n in reasons.items()},
+        (f"vpc_cni_{scope}_introspected_nodes", *key): 0,
         **(
             {
                 (f"vpc_cni_{scope}_ip_addresses", *key, "assigned"): 5,

@@ -31,6 +31,8 @@ def test_the_sources_are_a_closed_list() -> None:
         "cninodes",
         "ec2_subnets",
         "ec2_enis",
+        "reviews",
+        "web_config",
     ]
 
 

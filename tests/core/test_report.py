@@ -29,6 +29,7 @@ from exporter.core.model import (
     Reading,
     Reason,
     SubnetRoom,
+    Target,
     Unread,
 )
 from exporter.core.report import Memory, Report, Totals, step
@@ -36,7 +37,9 @@ from exporter.core.usage import NodeUsage, grouped, node_usage, total
 from tests.builders import (
     LONG_AGO,
     NOW,
+    books,
     counts,
+    held,
     node,
     pod,
     read,
@@ -245,6 +248,42 @@ def test_a_step_goes_on_from_what_the_one_before_remembered() -> None:
     _, second = step(memory, snapshot(read(what=later), time=NOW + 30))
     assert [it.nodes[0].assignment_failures for it in (first, second)] == [0.0, 2.0]
     assert second.totals.counts[SERIES.index(failures)] == 2.0
+
+
+def introspected(uid: str, by: int, *, carried: bool = False) -> Outcome:
+    """A node whose books hold so many addresses more than its page says."""
+    said = books(held(attached=20 + by, assigned=0, cooldown=0), carried=carried)
+    what = reading(assigned=0, attached=20, introspection=said)
+    return read(target(node(), pod(uid)), what)
+
+
+def test_a_drift_is_told_of_the_cycles_that_compared_while_the_pod_stays() -> None:
+    cycles = (
+        introspected("old", 16),
+        introspected("old", 17),
+        introspected("old", 99, carried=True),
+        read(target(node(), pod("old")), reading()),
+        introspected("old", -1),
+        introspected("old", -2),
+        unread(target(node(), pod("old"))),
+        introspected("new", -2),
+        introspected("new", -2),
+    )
+    memory, told = Memory(), []
+    for outcome in cycles:
+        memory, result = step(memory, snapshot(outcome))
+        told.append(result.nodes[0].drift)
+    assert told == [0, 16, 16, None, 0, -1, None, 0, -2]
+
+
+def test_the_drift_from_ec2_is_that_of_the_pod_it_was_found_of() -> None:
+    old, new, bare = target(node(), pod("old")), target(node(), pod("new")), Target(node())
+    found = {"old": -9}
+    told = [
+        step(Memory(), snapshot(outcome, ec2_drifts=found))[1].nodes[0].ec2_drift
+        for outcome in (read(old), read(new), unread(old), unread(bare), read(bare))
+    ]
+    assert told == [-9, None, None, None, None]
 
 
 def test_a_step_leaves_what_it_was_given_as_it_was() -> None:

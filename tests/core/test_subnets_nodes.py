@@ -6,10 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.model import Discovery, Eni, Identity, Outcome, Target
-from exporter.core.owners import ClusterFacts, ClusterNode, Use
-from exporter.core.subnets import Memory, Survey, accounts, facts_of, nodes_of
-from tests.builders import NOW, node, pod, read, reading, target, unread
+from exporter.core.introspection import IpamdEni
+from exporter.core.model import Discovery, Eni, Identity, Outcome, Read, Target
+from exporter.core.owners import ClusterFacts, ClusterNode, Use, classify
+from exporter.core.subnets import (
+    Memory,
+    Survey,
+    accounts,
+    cooldown_on,
+    facts_of,
+    held_for_pods,
+    nodes_of,
+)
+from tests.builders import NOW, books, held, node, pod, read, reading, target, unread
 from tests.core.subnet_worlds import address, eni, subnet
 
 POD_USES = (
@@ -155,6 +164,72 @@ def test_addresses_in_cooldown_are_not_warm(
 ) -> None:
     found = pods_in(by_eni(assigned), {"subnet-a": (ONE,)}, cooldown={"eni-1": cooling})
     assert found == {"subnet-a": pods}
+
+
+def in_books(*enis: IpamdEni, carried: bool = False, assigned: int = 12) -> Read:
+    """A node of an old release, whose page tells a total alone, and its books."""
+    said = books(*enis, carried=carried)
+    return read(what=reading(assigned=assigned, enis=len(enis), introspection=said))
+
+
+HELD = (
+    held("eni-1", attached=9, assigned=7, cooldown=1),
+    held("eni-2", attached=9, assigned=3, cooldown=4),
+)
+
+
+@pytest.mark.parametrize("carried", [False, True], ids=["of this cycle", "of an earlier one"])
+def test_books_tell_by_eni_what_a_total_over_two_subnets_cannot(carried: bool) -> None:
+    outcome = in_books(*HELD, carried=carried)
+    found = pods_in(
+        outcome,
+        {"subnet-a": (ONE,), "subnet-b": (ELSEWHERE,)},
+        cooldown=dict(cooldown_on(nodes_of((outcome,), ()).values())),
+    )
+    assert found == {"subnet-a": (1, 7, 1, 1, 0), "subnet-b": (1, 3, 2, 4, 0)}
+
+
+def test_books_beat_the_pages_own_figures_by_eni() -> None:
+    said = (("eni-1", 1), ("eni-2", 1))
+    what = reading(assigned=2, assigned_by_eni=said, introspection=books(*HELD))
+    assert pods_in(read(what=what), {"subnet-a": (ONE, TWO)}) == {"subnet-a": (2, 10, 8, 0, 0)}
+
+
+def test_an_eni_that_is_not_in_the_books_has_given_nothing_to_pods() -> None:
+    assert pods_in(in_books(HELD[0]), {"subnet-a": (ONE, TWO)}) == {"subnet-a": (2, 7, 11, 0, 0)}
+
+
+def test_what_is_in_cooldown_is_known_of_the_nodes_that_were_introspected() -> None:
+    ipv6 = pod(env={"ENABLE_IPv6": "true"})
+    nodes = nodes_of(
+        (
+            by_eni(3, 4),
+            read(target(node("node-2", instance_id="i-2"), ipv6), in_books(held("eni-9")).reading),
+            unread(target(node("node-3", instance_id="i-3"))),
+        ),
+        (),
+    )
+    assert cooldown_on(nodes.values()) == {}
+    assert cooldown_on(nodes_of((in_books(*HELD),), ()).values()) == {"eni-1": 1, "eni-2": 4}
+
+
+def test_what_ec2_shows_for_pods_is_on_the_attached_enis_that_ipamd_manages() -> None:
+    enis = (
+        ONE,
+        replace(TWO, addresses=TWO.addresses[:1], prefixes=(address("10.0.0.64"),) * 2),
+        card("eni-3", "10.0.0.40", 8, device=2),
+        replace(card("eni-4", "10.0.0.50", 5), tags={"node.k8s.amazonaws.com/no_manage": "true"}),
+        replace(card("eni-5", "10.0.0.60", 5), network_card=1),
+        eni("eni-6", instance_id="i-2", device_index=0, addresses=()),
+        eni("eni-7", status="available", description="aws-K8S-i-1", addresses=ONE.addresses),
+        eni("eni-8", description="ELB app/web/1", addresses=ONE.addresses),
+    )
+    nodes = {"i-1": ClusterNode(name="node-1"), "i-2": ClusterNode(name="node-2")}
+    facts = ClusterFacts(nodes=nodes)
+    several = ClusterFacts(nodes={**nodes, "i-1": ClusterNode(name="node-1", multi_nic=True)})
+    assert [
+        held_for_pods([(it, classify(it, known)) for it in enis]) for known in (facts, several)
+    ] == [{"i-1": 9 + 32 + 7, "i-2": 0}, {"i-1": 9 + 32 + 7 + 4, "i-2": 0}]
 
 
 def test_a_prefix_is_sixteen_addresses_for_pods() -> None:

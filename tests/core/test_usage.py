@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core.introspection import Introspection
 from exporter.core.model import (
     BlockedBy,
     InstanceType,
@@ -17,8 +19,8 @@ from exporter.core.model import (
     Reason,
     Target,
 )
-from exporter.core.usage import NodeUsage, Usage, grouped, node_usage, pod_enis, total
-from tests.builders import node, pod, read, reading, target, unread
+from exporter.core.usage import Disagreement, NodeUsage, Usage, grouped, node_usage, pod_enis, total
+from tests.builders import books, held, node, pod, read, reading, target, unread
 
 SLASH_80 = 2**48
 NO_UNREAD = dict.fromkeys(Reason, 0)
@@ -147,9 +149,9 @@ def test_a_node_of_several_network_cards_tells_what_its_enis_add_up_to() -> None
         ip_mode=IpMode.SECONDARY,
         assigned=6,
         attached=None,
-        capacity=27,
+        capacity=None,
         enis=None,
-        eni_capacity=3,
+        eni_capacity=None,
         prefixes=None,
     )
     assert found.warm is None
@@ -161,10 +163,71 @@ def test_the_enis_of_one_card_are_not_asked_where_the_gauge_holds() -> None:
     assert usage(what).assigned == 5
 
 
-def kind(enis: int, *, attachment_limit: int | None = None) -> InstanceType:
+BOOKS = books(
+    held("eni-1", attached=9, assigned=4, cooldown=1),
+    held("eni-2", attached=9, assigned=2, cooldown=3),
+    eniconfig="pods-a",
+)
+
+
+def test_a_node_that_was_introspected_has_the_figures_of_its_books() -> None:
+    what = reading(assigned=1, attached=2, enis=1, introspection=BOOKS)
+    found = node_usage(read(PLAIN, what), 7.0, "subnet-a", None, Disagreement(16, -3))
+    assert found == NodeUsage(
+        target=PLAIN,
+        ip_mode=IpMode.SECONDARY,
+        assigned=6,
+        attached=18,
+        cooldown=4,
+        capacity=27,
+        enis=2,
+        eni_capacity=3,
+        prefixes=0,
+        assignment_failures=7.0,
+        subnet_id="subnet-a",
+        introspected=True,
+        eniconfig="pods-a",
+        drift=16,
+        ec2_drift=-3,
+    )
+    assert found.warm == 8
+
+
+@pytest.mark.parametrize(
+    ("outcome", "drifts"),
+    [
+        pytest.param(read(PLAIN, reading()), (None, -3), id="not introspected"),
+        pytest.param(unread(PLAIN), (None, None), id="not read"),
+        pytest.param(read(PLAIN, reading(attached=SLASH_80)), (None, None), id="in IPv6 mode"),
+        pytest.param(
+            read(runs({"ENABLE_MULTI_NIC": "true"}), reading(assigned_by_eni=(("eni-a", 3),))),
+            (None, None),
+            id="of several network cards, not introspected",
+        ),
+        pytest.param(
+            read(PLAIN, reading(assigned=19, introspection=replace(BOOKS, carried=True))),
+            (None, -3),
+            id="with books that pods have overtaken",
+        ),
+    ],
+)
+def test_a_disagreement_of_figures_that_a_node_does_not_have_is_not_told(
+    outcome: Outcome, drifts: tuple[int | None, int | None]
+) -> None:
+    found = node_usage(outcome, 0.0, "", None, Disagreement(16, -3))
+    assert (found.drift, found.ec2_drift) == drifts
+    assert (found.eniconfig, found.introspected) == ("", False)
+
+
+def kind(enis: int, *, attachment_limit: int | None = None, network_cards: int = 1) -> InstanceType:
     """An instance type of so many ENIs with ten addresses each."""
     return InstanceType(
-        name="any", enis=enis, ipv4_per_eni=10, vcpus=2, attachment_limit=attachment_limit
+        name="any",
+        enis=enis,
+        ipv4_per_eni=10,
+        vcpus=2,
+        attachment_limit=attachment_limit,
+        network_cards=network_cards,
     )
 
 
@@ -228,6 +291,54 @@ def test_the_capacity_is_never_more_than_ec2_says_of_the_type(
     assert (found.eni_capacity, found.capacity) == (enis, capacity)
 
 
+MULTI_NIC = runs({"ENABLE_MULTI_NIC": "true"})
+
+
+@pytest.mark.parametrize(
+    ("where", "limits", "enis", "capacity"),
+    [
+        pytest.param(MULTI_NIC, None, None, None, id="EC2 does not tell how many cards there are"),
+        pytest.param(MULTI_NIC, kind(8), 7, 63, id="one card"),
+        pytest.param(MULTI_NIC, kind(8, network_cards=4), 28, 252, id="four cards"),
+        pytest.param(
+            MULTI_NIC, kind(5, network_cards=4), 20, 180, id="less than ipamd thinks of each"
+        ),
+        pytest.param(
+            runs({"ENABLE_MULTI_NIC": "true", **CUSTOM}, pod_eni=True),
+            kind(8, network_cards=2),
+            14,
+            108,
+            id="trunk and unused primary are on the first card",
+        ),
+        pytest.param(PLAIN, kind(8, network_cards=4), 7, 63, id="ipamd manages the first alone"),
+    ],
+)
+def test_where_ipamd_manages_all_network_cards_the_capacity_is_that_of_all(
+    where: Target, limits: InstanceType | None, enis: int | None, capacity: int | None
+) -> None:
+    what = reading(eni_max=7, ip_max=63, assigned_by_eni=(("eni-a", 3),))
+    found = node_usage(read(where, what), 0.0, "", limits)
+    assert (found.eni_capacity, found.capacity) == (enis, capacity)
+
+
+@pytest.mark.parametrize(
+    ("excluded", "env", "capacity"),
+    [
+        pytest.param(0, {}, 27, id="none"),
+        pytest.param(1, {}, 18, id="one"),
+        pytest.param(1, CUSTOM, 9, id="one beside the primary"),
+        pytest.param(4, {}, 0, id="more than there may be"),
+    ],
+)
+def test_enis_that_are_excluded_from_pods_have_no_capacity(
+    excluded: int, env: Mapping[str, str], capacity: int
+) -> None:
+    enis = [held(f"eni-{number}", excluded=True) for number in range(excluded)]
+    what = reading(eni_max=3, ip_max=27, introspection=books(held("eni-9"), *enis))
+    found = usage(what, runs(env))
+    assert (found.capacity, found.eni_capacity) == (capacity, 3)
+
+
 @pytest.mark.parametrize(
     ("eni_max", "told"),
     [
@@ -266,6 +377,16 @@ def test_the_branch_enis_of_a_node_are_those_of_its_instance(
         pytest.param(read(PLAIN, reading(assigned=17, attached=18)), False, id="one left"),
         pytest.param(read(PLAIN, reading(assigned=18, attached=18)), True, id="none left"),
         pytest.param(read(PLAIN, reading(assigned=0, attached=0)), True, id="nothing attached"),
+        pytest.param(
+            read(PLAIN, reading(introspection=books(held(attached=10, assigned=7, cooldown=3)))),
+            True,
+            id="none left but in cooldown",
+        ),
+        pytest.param(
+            read(PLAIN, reading(introspection=books(held(attached=10, assigned=7, cooldown=2)))),
+            False,
+            id="one left beside those in cooldown",
+        ),
         pytest.param(unread(PLAIN, Reason.STARTING), True, id="not read"),
     ],
 )
@@ -329,6 +450,38 @@ def test_a_sum_is_over_the_nodes_that_were_read_and_says_how_many_were_not() -> 
     assert found.expected == 5
 
 
+def test_cooldown_is_summed_over_the_nodes_that_were_introspected() -> None:
+    ipv6 = reading(introspection=books(held(attached=SLASH_80, assigned=3, cooldown=1)))
+    nodes = (
+        usage(reading(assigned=5, attached=18)),
+        usage(reading(introspection=BOOKS)),
+        usage(reading(introspection=books(held(attached=9, assigned=4, cooldown=0)))),
+        usage(ipv6),
+        node_usage(unread(PLAIN), 0.0),
+    )
+    found = total("", nodes)
+    assert (found.introspected, found.cooldown) == (3, 4)
+    assert (found.assigned, found.attached, found.warm) == (5 + 6 + 4 + 3, 18 + 18 + 9, 13 + 8 + 5)
+    assert found.warm == sum(node.warm or 0 for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "introspected"),
+    [
+        pytest.param((), 0, id="no nodes"),
+        pytest.param((usage(reading()),), 0, id="none introspected"),
+        pytest.param(
+            (usage(reading(introspection=books(held(attached=SLASH_80)))),), 1, id="none in IPv4"
+        ),
+    ],
+)
+def test_without_a_node_that_tells_of_cooldown_there_is_no_sum_of_it(
+    nodes: tuple[NodeUsage, ...], introspected: int
+) -> None:
+    found = total("", nodes)
+    assert (found.introspected, found.cooldown) == (introspected, None)
+
+
 FIGURES = ("assigned", "attached", "warm", "capacity", "enis", "eni_capacity", "prefixes")
 
 
@@ -339,7 +492,7 @@ def test_the_sum_of_no_nodes_is_zero() -> None:
 
 def test_a_figure_that_no_expected_node_told_is_absent_not_zero() -> None:
     found = total("", (node_usage(unread(PLAIN), 0.0),))
-    absent: dict[str, None] = dict.fromkeys(FIGURES)
+    absent: dict[str, Any] = dict.fromkeys(FIGURES)
     assert found == Usage(name="", read=0, unread={**NO_UNREAD, Reason.TIMEOUT: 1}, **absent)
 
 
@@ -390,8 +543,27 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         ip_max=draw(st.integers(0, 60)),
         prefixes=draw(st.integers(0, 4)),
         assigned_by_eni=(("eni-a", draw(st.integers(0, 9))),),
+        introspection=draw(st.none() | introspections()),
     )
     return read(where, what)
+
+
+@st.composite
+def introspections(draw: st.DrawFn) -> Introspection:
+    enis = []
+    for number in range(draw(st.integers(0, 3))):
+        assigned, cooldown, warm = (draw(st.integers(0, 20)) for _ in range(3))
+        attached = assigned + cooldown + warm
+        enis.append(
+            held(
+                f"eni-{number}",
+                attached=attached,
+                assigned=assigned,
+                cooldown=cooldown,
+                excluded=draw(st.booleans()),
+            )
+        )
+    return books(*enis, carried=draw(st.booleans()))
 
 
 @pytest.mark.parametrize(
@@ -413,13 +585,34 @@ def test_groups_sum_to_the_cluster(
     for figure in FIGURES:
         told = [value for it in groups if (value := getattr(it, figure)) is not None]
         assert getattr(cluster, figure) == (sum(told) if told or not nodes else None)
+    assert sum(it.introspected for it in groups) == cluster.introspected
+    cooling = [it.cooldown for it in groups if it.cooldown is not None]
+    assert cluster.cooldown == (sum(cooling) if cooling else None)
 
 
 @given(outcomes())
 def test_no_figure_of_a_node_is_below_zero(outcome: Outcome) -> None:
     found = node_usage(outcome, 0.0)
-    assert all((getattr(found, figure) or 0) >= 0 for figure in FIGURES)
+    assert all((getattr(found, figure) or 0) >= 0 for figure in (*FIGURES, "cooldown"))
+
+
+@given(outcomes())
+def test_the_states_of_a_nodes_addresses_sum_to_what_is_attached(outcome: Outcome) -> None:
+    found = node_usage(outcome, 0.0)
+    if found.warm is not None:
+        assert (found.assigned or 0) + found.warm + (found.cooldown or 0) == found.attached
+    assert (found.warm is None) is (found.attached is None)
+
+
+@given(st.lists(outcomes(), max_size=9))
+def test_so_do_the_sums_where_every_node_tells(given_outcomes: list[Outcome]) -> None:
+    nodes = [node_usage(outcome, 0.0) for outcome in given_outcomes]
+    found = total("", [node for node in nodes if node.attached is not None])
+    assert found.assigned is not None
+    assert found.warm is not None
+    assert found.assigned + found.warm + (found.cooldown or 0) == found.attached
 
 
 def test_the_figures_here_are_all_that_a_usage_sums() -> None:
-    assert {it.name for it in fields(Usage)} == {"name", "read", "unread", *FIGURES}
+    told = {"name", "read", "unread", "introspected", "cooldown", *FIGURES}
+    assert {it.name for it in fields(Usage)} == told

@@ -36,6 +36,13 @@ OWN = (
     "process_",
     "python_",
 )
+# The simulated cluster has no introspection, and its books do not hold ipamd against EC2.
+UNTOLD = (
+    "vpc_cni_cluster_introspected_nodes",
+    "vpc_cni_zone_introspected_nodes",
+    "vpc_cni_nodegroup_introspected_nodes",
+    "vpc_cni_node_ec2_drift_ip_addresses",
+)
 
 
 def key(name: str, /, **labels: str) -> tuple[str, Labels]:
@@ -120,6 +127,7 @@ class Daemon:
     url: str
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    health: str = ""
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an answer of the exporter's."""
@@ -202,16 +210,18 @@ def started(log: Path, environment: Mapping[str, str]) -> Iterator[Daemon]:
     with _ended(process):
         running = Daemon(process, "", log, environment)
 
-        def port() -> str | None:
+        def line(message: str) -> Mapping[str, Any] | None:
             assert process.poll() is None, f"the exporter ended: {log.read_text()}"
             # A line that is still being written does not end yet.
             whole = [line for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
             said = [json.loads(line) for line in whole if line.startswith("{")]
-            return next(
-                (str(line["port"]) for line in said if line["message"] == "listening"), None
-            )
+            return next((line for line in said if line["message"] == message), None)
 
-        running.url = f"http://127.0.0.1:{eventually(port, 'the exporter listens')}"
+        listens = eventually(lambda: line("listening"), "the exporter listens")
+        running.url = f"{'https' if listens['tls'] else 'http'}://127.0.0.1:{listens['port']}"
+        if "EXPORTER_HEALTH_ADDRESS" in environment:
+            probed = eventually(lambda: line("listening for probes"), "it listens for probes")
+            running.health = f"http://127.0.0.1:{probed['port']}"
         yield running
 
 
@@ -248,7 +258,7 @@ def published(samples: Samples) -> Samples:
         counter = name.startswith("vpc_cni_cluster_") and name.endswith(
             ("_total", "_sum", "_count")
         )
-        return not name.startswith(OWN) and not (counter and value == 0)
+        return not name.startswith((*OWN, *UNTOLD)) and not (counter and value == 0)
 
     return {found: value for found, value in samples.items() if told(found[0], value)}
 

@@ -118,7 +118,8 @@ class FakeKube:
         self._ring()
         if self.token and authorization.lower() != f"bearer {self.token}".lower():
             return status(401, "Unauthorized")
-        key = (request.path, _verb(request.path, query))
+        verb = "create" if request.method == "POST" else _verb(request.path, query)
+        key = (request.path, verb)
         if self.answers[key]:
             return await self.answers[key].popleft()(request)
         if key in self.always:
@@ -251,6 +252,7 @@ async def fake_kube(
     fake = fake or FakeKube()
     app = web.Application()
     app.router.add_get("/{path:.*}", fake.answer)
+    app.router.add_post("/{path:.*}", fake.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.01, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)

@@ -44,6 +44,8 @@ from exporter.outputs.prometheus import (
 )
 from tests.builders import (
     NOW,
+    books,
+    held,
     node,
     pod,
     read,
@@ -111,7 +113,10 @@ def names(text: str) -> list[str]:
 
 
 def golden() -> tuple[Report, Health]:
-    """Three nodes of two zones, one of them silent, over two polls of which the first is a base."""
+    """Three nodes of two zones over two polls of which the first is a base.
+
+    One is introspected, and its page misses a prefix; one is silent.
+    """
     failures, adds = Series(ASSIGNMENT_FAILURES, ()), Series(ADD_REQUESTS, ())
     subnet_full = Series(
         AWS_API_ERRORS, ("CreateNetworkInterface", "InsufficientFreeAddressesInSubnet")
@@ -141,7 +146,7 @@ def golden() -> tuple[Report, Health]:
         Memory(),
         snapshot(
             read(secondary, reading(said={adds: 100, failures: 2})),
-            read(prefixes, reading(said={adds: 50})),
+            read(prefixes, reading(said={adds: 50}, introspection=books(held(attached=48)))),
         ),
     )
     said = {
@@ -158,13 +163,14 @@ def golden() -> tuple[Report, Health]:
             prefixes,
             reading(
                 time=NOW + 30,
-                assigned=20,
-                attached=48,
+                assigned=21,
+                attached=32,
                 enis=1,
                 eni_max=4,
                 ip_max=960,
-                prefixes=3,
+                prefixes=2,
                 said={adds: 51},
+                introspection=books(held(attached=48, assigned=20, cooldown=3, prefixes=3)),
             ),
         ),
         unread(silent, Reason.TIMEOUT),
@@ -172,6 +178,7 @@ def golden() -> tuple[Report, Health]:
         identity=identity,
         subnets={"i-01": "subnet-a", "i-03": "subnet-b"},
         pod_enis={"i-02": 5},
+        ec2_drifts={"one": -9, "two": 0, "three": 1},
     )
     return step(memory, second)[1], golden_health(second)
 
@@ -245,7 +252,7 @@ def test_the_parser_of_prometheus_reads_the_same_samples_in_both_formats(form: F
     found = samples(page(sheet(shown), form=form, health=health), form)
     assert found == samples(GOLDEN.read_text(encoding="utf-8"))
     labels = frozenset({"node": "ip-10-0-0-2", "state": "warm"}.items())
-    assert found["vpc_cni_node_ip_addresses", labels] == 28
+    assert found["vpc_cni_node_ip_addresses", labels] == 25
 
 
 @forms

@@ -10,7 +10,7 @@ from exporter.core.model import Reason
 from exporter.outputs.picture import GROUPS
 from exporter.outputs.prometheus import Format, Selection, draw
 from exporter.outputs.terminal import Figures, bar, screen, stacked, waiting
-from tests.builders import node, read, reading, report, target, unread
+from tests.builders import books, held, node, read, reading, report, target, unread
 
 URL = "http://127.0.0.1:61681/"
 
@@ -118,6 +118,43 @@ def test_a_bar_tells_assigned_from_warm() -> None:
         (12, "yellow"),
         (6, "bright_black"),
     ]
+
+
+def test_a_bar_tells_what_is_in_cooldown_too() -> None:
+    drawn = bar(6, 6, 24, 6)
+    assert [(span.end - span.start, span.style) for span in drawn.spans] == [
+        (6, "blue"),
+        (6, "yellow"),
+        (6, "cyan"),
+        (6, "bright_black"),
+    ]
+
+
+def test_what_is_in_cooldown_is_shown_where_introspection_tells() -> None:
+    what = reading(introspection=books(held(attached=18, assigned=5, cooldown=3)))
+    told = report(
+        read(target(node("node-1", zone="zone-a", nodegroup="general")), what),
+        read(target(node("node-2", zone="zone-b", nodegroup="general"))),
+    )
+    page = draw(Selection().tables(), told, {}).block(Format.TEXT).plain.decode()
+    lines = shown(screen(Figures.parse(page), URL))
+    titles = lines[2].split("  ")
+    assert [it.strip() for it in titles if it] == [
+        "nodes read",
+        "assigned",
+        "warm",
+        "cooldown",
+        "capacity",
+        "ENIs",
+        "/28 prefixes",
+    ]
+    assert lines[1].split() == ["2", "of", "2", "10", "23", "3", "54", "3", "0"]
+    rows = {line.split()[0]: line.split()[1:6] for line in lines if line}
+    assert rows["zone-a"] == ["1/1", "5", "10", "3", "27"]
+    assert rows["zone-b"] == ["1/1", "5", "13", "–", "27"]
+    assert rows["general"] == ["2/2", "10", "23", "3", "54"]
+    assert rows["zone"][:5] == ["nodes", "assigned", "warm", "cooldown", "capacity"]
+    assert not any("cooldown" in line for line in shown(screen(figures(), URL)))
 
 
 def test_before_the_first_report_it_says_how_long_it_has_waited() -> None:

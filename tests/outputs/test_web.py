@@ -5,7 +5,7 @@ import gzip
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -22,6 +22,8 @@ from exporter.outputs.prometheus import Block, Format, Selection, Sheet, draw, f
 from exporter.outputs.web import Pages, negotiate, serving, takes_gzip
 from tests.builders import (
     NOW,
+    books,
+    held,
     node,
     pod,
     read,
@@ -323,6 +325,40 @@ class TestThePage:
             ("i", {"class": "a", "style": "width: 25.0%"}),
             ("i", {"class": "w", "style": "width: 25.0%"}),
         ]
+
+    def test_tells_what_is_in_cooldown_where_introspection_does(self) -> None:
+        said = books(held(attached=18, assigned=9, cooldown=3), eniconfig="pods-a")
+        nodes = (
+            read(target(node("node-1", zone="a")), reading(ip_max=36, introspection=said)),
+            read(target(node("node-2", zone="b"))),
+            read(
+                target(node("node-3", zone="b")),
+                reading(introspection=replace(said, enis=(held(attached=7),))),
+            ),
+            read(
+                target(node("node-4", zone="b")),
+                reading(introspection=books(held(attached=5), held("eni-2", attached=5))),
+            ),
+        )
+        shown = html(Fixed(report(*nodes)))
+        at = shown.texts.index("in cooldown on 3 introspected nodes")
+        assert shown.texts[at - 1] == "6"
+        label = "9 assigned, 6 warm, 3 in cooldown of 36"
+        bar: dict[str, str | None] = {"class": "bar", "role": "img", "aria-label": label}
+        at = shown.elements.index(("div", bar))
+        assert shown.elements[at + 1 : at + 4] == [
+            ("i", {"class": "a", "style": "width: 25.0%"}),
+            ("i", {"class": "w", "style": "width: 16.7%"}),
+            ("i", {"class": "c", "style": "width: 8.3%"}),
+        ]
+        assert shown.after("a", 6) == ["1 of 1", "9", "6", "3", "36", "1 of 3"]
+        assert shown.after("node-4", 1) == ["blocked: cooldown, 2 in cooldown"]
+        assert not [it for it in html(Fixed()).texts if "cooldown" in it]
+
+    def test_names_the_eniconfig_of_a_node_that_has_nothing_left(self) -> None:
+        said = books(held(attached=4, assigned=4, cooldown=0), eniconfig="pods-a")
+        shown = html(Fixed(report(read(what=reading(introspection=said)))))
+        assert shown.after("node-1", 1) == ["nothing warm, ENIConfig pods-a"]
 
     def test_draws_no_bar_of_what_is_not_known(self) -> None:
         shown = html(Fixed(report(unread())))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,29 +25,31 @@ from tests.e2e.world import (
     request,
     simulation,
 )
+from tests.parts import part
 
 pytestmark = pytest.mark.real
 
-PARTS = Path(__file__).parents[2] / ".cache" / "parts" / "usr" / "bin"
 
-
-def part(name: str) -> str:
-    """Return the path of a real part; it is missing only where CI is not set."""
-    found = shutil.which(name, path=f"{PARTS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip(f"{name} is not on this machine")
-    assert found is not None, f"{name} is missing, and CI needs it"
-    return found
+@contextlib.contextmanager
+def prometheus(
+    folder: Path, target: str, jobs: Mapping[str, Mapping[str, object]] | None = None
+) -> Iterator[str]:
+    """Run Prometheus with one target, scraped every second by each job; give its URL."""
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {"job_name": name, "static_configs": [{"targets": [target]}], **options}
+            for name, options in (jobs or {"exporter": {}}).items()
+        ],
+    }
+    with prometheus_with(folder, config) as url:
+        yield url
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Run Prometheus with one target, scraped every second; give its URL."""
+def prometheus_with(folder: Path, config: Mapping[str, object]) -> Iterator[str]:
+    """Run Prometheus with a configuration; give its URL."""
     port = free_port()
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "exporter", "static_configs": [{"targets": [target]}]}],
-    }
     (folder / "prometheus.yml").write_text(json.dumps(config))
     command = [
         part("prometheus"),

@@ -12,6 +12,8 @@ import aiohttp
 from exporter.sim import Options, Simulation
 
 P = ParamSpec("P")
+TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
+ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 AWS_NODE = "/api/v1/namespaces/kube-system/pods"
 
 
@@ -114,6 +116,18 @@ async def ask(
     async with (
         aiohttp.ClientSession(headers=headers) as session,
         session.get(sim.api_url + path, params=query) as reply,
+    ):
+        return reply.status, json.loads(await reply.text())
+
+
+async def review(
+    sim: Simulation, path: str, spec: object, *, token: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """POST a review with a token, by default one that may, and return status and JSON."""
+    headers = {"Authorization": f"Bearer {token or sim.token('full_reviews')}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(sim.api_url + path, json={"spec": spec}) as reply,
     ):
         return reply.status, json.loads(await reply.text())
 

@@ -3,7 +3,19 @@ import pytest
 
 from exporter.sim import Simulation
 from exporter.sim.nodes import Node
-from tests.sim.client import AWS_NODE, ask, name, names, on_loop, small, told, watched
+from tests.sim.client import (
+    ACCESS_REVIEWS,
+    AWS_NODE,
+    TOKEN_REVIEWS,
+    ask,
+    name,
+    names,
+    on_loop,
+    review,
+    small,
+    told,
+    watched,
+)
 
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
@@ -14,6 +26,12 @@ DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
     [
         ("full", {"nodes", "pods", "own pods", "daemonset", "ENIConfigs"}),
         ("full_proxy", {"nodes", "pods", "own pods", "daemonset", "proxy", "ENIConfigs"}),
+        (
+            "full_reviews",
+            {"nodes", "pods", "own pods", "daemonset", "ENIConfigs", "tokens", "access"},
+        ),
+        ("no_token_reviews", {"nodes", "pods", "own pods", "daemonset", "ENIConfigs", "access"}),
+        ("no_access_reviews", {"nodes", "pods", "own pods", "daemonset", "ENIConfigs", "tokens"}),
         ("incumbent", {"pods", "own pods", "proxy"}),
         ("no_nodes", {"pods", "own pods", "daemonset", "ENIConfigs"}),
         ("no_daemonsets", {"nodes", "pods", "own pods", "ENIConfigs"}),
@@ -38,9 +56,12 @@ async def test_a_profile_may_do_exactly_what_its_rules_say(profile: str, allowed
         statuses = {}
         for what, path in paths.items():
             statuses[what], _ = await _status(sim.api_url + path, token)
+        for what, path in {"tokens": TOKEN_REVIEWS, "access": ACCESS_REVIEWS}.items():
+            statuses[what] = (await review(sim, path, {}, token=token))[0]
         # The pod answers 404 to this path, so a proxied request is not forbidden, but not found.
         right = {what: 404 if what == "proxy" else 200 for what in paths}
-        assert statuses == {what: right[what] if what in allowed else 403 for what in paths}
+        right |= {"tokens": 201, "access": 201}
+        assert statuses == {what: right[what] if what in allowed else 403 for what in right}
 
 
 async def _status(url: str, token: str) -> tuple[int, str]:

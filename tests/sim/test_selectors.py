@@ -52,3 +52,18 @@ def test_a_field_that_cannot_be_selected_on_is_refused(text: str) -> None:
 def test_a_label_selector_that_is_none_is_refused() -> None:
     with pytest.raises(selectors.BadSelector, match="unable to parse requirement: a b c"):
         selectors.labels("a b c")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", None),
+        ("metadata.name=aws-node", "aws-node"),
+        ("spec.hostNetwork=true, metadata.name==aws-node", "aws-node"),
+        ("metadata.name!=aws-node", None),
+        ("metadata.name=a,metadata.name=b", None),
+        ("metadata.namespace=kube-system", None),
+    ],
+)
+def test_a_field_selector_may_ask_for_one_name(text: str, found: str | None) -> None:
+    assert selectors.name(text) == found

@@ -1,7 +1,7 @@
 """Who holds each address of a subnet; the uses of its addresses add up to its size."""
 
 from exporter.core.subnets.accounts import LEAK_SECONDS, accounts
-from exporter.core.subnets.nodes import facts_of, nodes_of
+from exporter.core.subnets.nodes import cooldown_on, facts_of, held_for_pods, nodes_of
 from exporter.core.subnets.rooms import rooms
 from exporter.core.subnets.values import Memory, Reserved, Role, SubnetUsage, Survey
 
@@ -13,7 +13,9 @@ __all__ = [
     "SubnetUsage",
     "Survey",
     "accounts",
+    "cooldown_on",
     "facts_of",
+    "held_for_pods",
     "nodes_of",
     "rooms",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address
 
+from exporter.core.figures import ADDRESSES_PER_PREFIX, assigned_by_eni, figures
 from exporter.core.model import Discovery, Eni, IpMode, Outcome, Read, Target
 from exporter.core.owners import ClusterFacts, ClusterNode, Owner, Use, is_primary
-from exporter.core.usage import ADDRESSES_PER_PREFIX, ip_mode
 
 Owned = tuple[tuple[Eni, Owner], ...]
 
@@ -61,7 +61,7 @@ def nodes_of(outcomes: Iterable[Outcome], enis: Iterable[Eni]) -> Mapping[str, C
 def _cluster_node(outcome: Outcome) -> ClusterNode:
     pod = outcome.target.pod
     reading = outcome.reading if isinstance(outcome, Read) else None
-    if reading is not None and ip_mode(reading, outcome.target) is IpMode.IPV6:
+    if reading is not None and figures(reading, outcome.target).mode is IpMode.IPV6:
         reading = None  # what it assigns are IPv6 addresses, whatever IPv4 ones the node has
     return ClusterNode(
         name=outcome.target.node.name,
@@ -87,26 +87,46 @@ def _ipv4(texts: Iterable[str]) -> Iterator[int]:
             continue
 
 
+def held_for_pods(owned: Iterable[tuple[Eni, Owner]]) -> Mapping[str, int]:
+    """Return by instance the addresses for pods on the attached ENIs that its ipamd manages."""
+    held: dict[str, int] = {}
+    for eni, owner in owned:
+        # ipamd has an ENI in its books once it is attached.
+        if owner.use is Use.NODE_PRIMARY and eni.instance_id:
+            held[eni.instance_id] = held.get(eni.instance_id, 0) + _pod_addresses(eni)
+    return held
+
+
+def cooldown_on(nodes: Iterable[ClusterNode]) -> Mapping[str, int]:
+    """Return the addresses in cooldown by ENI, of the nodes whose books were read."""
+    return {
+        eni.id: eni.cooldown
+        for node in nodes
+        if node.reading is not None and node.reading.introspection is not None
+        for eni in node.reading.introspection.enis
+    }
+
+
 def assigned_on(owned: Owned, nodes: Mapping[str, ClusterNode], *, whole: bool) -> dict[str, int]:
     """Return the pods' addresses by ENI; ENIs of which that is not known are left out.
 
-    Since CNI v1.15.1 ipamd counts them by ENI. Before, the node's total will do where all its
-    pods' addresses are in one subnet; `whole` says that no subnet's ENIs are missing here.
+    Since CNI v1.15.1 ipamd counts them by ENI, and its books always did. Where neither tells, the
+    node's total will do if all its pods' addresses are in one subnet; `whole` says that no
+    subnet's ENIs are missing here.
     """
-    counted = {
-        eni: count
-        for node in nodes.values()
+    by_eni = {
+        instance: dict(assigned_by_eni(node.reading))
+        for instance, node in nodes.items()
         if node.reading is not None
-        for eni, count in node.reading.assigned_by_eni
     }
     known: dict[str, int] = {}
     by_total: dict[str, list[Eni]] = {}
     for eni, owner in owned:
-        node = nodes.get(owner.instance) if owner.use is Use.NODE_PRIMARY else None
-        if node is None or node.reading is None:
+        counted = by_eni.get(owner.instance) if owner.use is Use.NODE_PRIMARY else None
+        if counted is None:
             continue
         # An ENI that is not attached, or that ipamd does not know, has given nothing to pods.
-        if node.reading.assigned_by_eni or not eni.instance_id:
+        if counted or not eni.instance_id:
             known[eni.id] = counted.get(eni.id, 0)
         else:
             by_total.setdefault(owner.instance, []).append(eni)

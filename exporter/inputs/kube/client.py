@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import aiohttp
@@ -36,6 +37,16 @@ class TooLarge(Unavailable):
     """An answer went past its limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent, whoever we are to the API server."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    limits: aiohttp.ClientTimeout
+
+
 class Client:
     """A connection pool to the API server that follows changing credentials."""
 
@@ -59,6 +70,14 @@ class Client:
                 raise refusal(response.status, await read_error(response))
             return await read(response, MAX_PAGE_BYTES)
 
+    async def post(self, path: str, body: bytes, *, seconds: float) -> bytes:
+        """Return the body of the answer to an object that is sent, which must be created."""
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        async with self.open(path, {}, limits=limits, body=body) as response:
+            if response.status != 201:
+                raise refusal(response.status, await read_error(response))
+            return await read(response, MAX_PAGE_BYTES)
+
     @asynccontextmanager
     async def lines(
         self, path: str, params: Mapping[str, str], *, silence: float
@@ -78,37 +97,41 @@ class Client:
         *,
         limits: aiohttp.ClientTimeout,
         headers: Mapping[str, str] = _JSON,
+        body: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a GET and give the answer's head; credentials that are refused are renewed once."""
+        """Send a GET, or a POST of a JSON body, and give the answer's head.
+
+        Credentials that are refused are renewed once.
+        """
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+        request = _Request("GET" if body is None else "POST", headers, body, limits)
         target = f"{path}?{urlencode(params)}" if params else path
         access = await self._credentials.current()
-        response = await self._send(access, target, limits, headers)
+        response = await self._send(access, target, request)
         try:
             if response.status == 401:
                 renewed = await self._credentials.renew(access)
                 if renewed is not access:
                     response.close()
-                    response = await self._send(renewed, target, limits, headers)
+                    response = await self._send(renewed, target, request)
             yield response
         finally:
             response.release()
 
-    async def _send(
-        self,
-        access: Access,
-        target: str,
-        limits: aiohttp.ClientTimeout,
-        headers: Mapping[str, str],
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, access: Access, target: str, request: _Request) -> aiohttp.ClientResponse:
+        headers = request.headers
         if access.authorization:
             headers = {**headers, "Authorization": access.authorization}
         configuration = access.configuration
         with translated():
             session = await self._session_for(access)
-            return await session.get(
+            return await session.request(
+                request.method,
                 URL(configuration.host + target, encoded=True),
                 headers=headers,
-                timeout=limits,
+                data=request.body,
+                timeout=request.limits,
                 allow_redirects=False,
                 proxy=configuration.proxy or None,
                 server_hostname=configuration.tls_server_name or None,

@@ -35,5 +35,7 @@ class Timing:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
     request_seconds: float = 60.0
+    # Two reviews are what a scrape waits for, whose own limit is 10 s as a rule.
+    review_seconds: float = 4.0
     # The API server sends a bookmark about once a minute, so a longer silence is a dead connection.
     silence_seconds: float = 150.0

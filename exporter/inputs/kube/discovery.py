@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from exporter.core.access import Verdict
 from exporter.core.model import Discovery, Identity, Unavailable
 from exporter.core.targets import LabelledNode, NodeSelector, targets
-from exporter.inputs.kube import kinds
+from exporter.inputs.fetch import Place
+from exporter.inputs.kube import kinds, reviews
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.collection import Collection, SourceState
 from exporter.inputs.kube.config import KubeConfig, Timing
@@ -101,6 +103,14 @@ class Kube:
     def proxy_fetch(self, *, port: int, timeout: float, path: str = "/metrics") -> PodProxyFetch:
         """Return a way to the nodes' pages through the API server's pod proxy."""
         return PodProxyFetch(self._client, port, timeout, path)
+
+    async def review(self, token: str) -> Verdict:
+        """Return what is known of a bearer token; raises `Unavailable` where nobody can say."""
+        return await reviews.review(self._client, token, seconds=self._timing.review_seconds)
+
+    def proxy_fetch_at(self, place: Place) -> PodProxyFetch:
+        """Return a way to a place on the nodes through the API server's pod proxy."""
+        return PodProxyFetch(self._client, place.port, place.seconds, place.path, place.limit)
 
     def state_changed(self, state: SourceState) -> None:
         """Tell that a source went up or down."""

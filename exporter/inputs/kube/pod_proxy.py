@@ -32,6 +32,7 @@ class PodProxyFetch:
     port: int
     seconds: float
     path: str
+    limit: int = MAX_BODY_BYTES
 
     async def __call__(self, target: Target) -> bytes:
         """Return the whole body of the target's page, decompressed."""
@@ -61,12 +62,12 @@ class PodProxyFetch:
             if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
                 raise FetchFailed(Reason.INCOMPLETE, "nothing says where the page ends")
             try:
-                body = await read(response, MAX_BODY_BYTES)
+                body = await read(response, self.limit)
             except TooLarge:
                 raise
             except Unavailable as error:
                 raise FetchFailed(Reason.INCOMPLETE, error.reason) from error
-            return decode_body(body, headers.get("Content-Encoding", ""))
+            return decode_body(body, headers.get("Content-Encoding", ""), self.limit)
 
 
 def _answer(status: int, body: bytes) -> FetchFailed:

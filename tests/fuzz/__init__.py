@@ -1,0 +1,1 @@
+"""Bodies and pages made up and broken, and what the decoders make of them."""
