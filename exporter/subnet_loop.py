@@ -15,6 +15,8 @@ from exporter.core.doors import SubnetReader
 from exporter.core.drift import Drifts, against_ec2
 from exporter.core.health import Source, SourceHealth
 from exporter.core.model import Ec2Facts, Eni, Snapshot, Subnet, Unavailable
+from exporter.core.new_nodes import with_node_headroom
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
 from exporter.core.subnets import (
     Memory,
@@ -24,7 +26,9 @@ from exporter.core.subnets import (
     cooldown_on,
     facts_of,
     held_for_pods,
+    node_enis,
     nodes_of,
+    rooms,
 )
 
 # ENIs in these uses make a subnet one of this cluster's.
@@ -51,12 +55,14 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class _Ours:
     """What tells this cluster's ENIs from others', the subnets that these are or will be in, how
-    many instances' pods have for themselves, and by what ipamd's figures exceed EC2's."""
+    many instances' pods have for themselves, by what ipamd's figures exceed EC2's, and what ENIs
+    instances have for their pods."""
 
     facts: ClusterFacts
     subnets: set[str]
     pod_enis: Mapping[str, int]
     drifts: Drifts
+    node_enis: Mapping[str, tuple[NodeEni, ...]]
 
 
 @dataclass(slots=True)
@@ -86,7 +92,7 @@ class SubnetLoop:
         """Return what bears on the nodes, but for rooms; without what ENIs told too long ago."""
         if self._within(_WITHDRAWN_AFTER * self.period):
             return self.known
-        return replace(self.known, pod_enis=None, drifts={})
+        return replace(self.known, pod_enis=None, drifts={}, node_enis={})
 
     async def survey_if_due(self) -> None:
         """Survey once a period, and after a failure on every beat until one succeeds."""
@@ -122,11 +128,14 @@ class SubnetLoop:
             types=self.known.types,
             pod_enis=ours.pod_enis,
             drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
+            node_enis=ours.node_enis,
         )
         self.surveyed = started
-        await self.publish(self.usages)
+        await self._publish(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
-        self.known = replace(self.known, types=types)
+        if types != self.known.types:
+            self.known = replace(self.known, types=types)
+            await self._publish(self.usages)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
@@ -139,7 +148,15 @@ class SubnetLoop:
         _, usages = accounts(self.memory, bare, self.clock())
         recent = self._within(_WITHDRAWN_AFTER * self.period)
         told = {usage.subnet.id: usage for usage in self.usages} if recent else {}
-        await self.publish(tuple(_with_partition(usage, told) for usage in usages))
+        await self._publish(tuple(_with_partition(usage, told) for usage in usages))
+
+    async def _publish(self, usages: Usages) -> None:
+        """Hand the accounts on, with how many more nodes fit by what is known now."""
+        snapshot = self.latest()
+        if snapshot is not None:
+            told = replace(snapshot, ec2=replace(self.facts(), rooms=rooms(usages)))
+            usages = await asyncio.to_thread(with_node_headroom, usages, told)
+        await self.publish(usages)
 
     def _within(self, seconds: float) -> bool:
         """Whether the latest survey began at most so long ago."""
@@ -180,7 +197,7 @@ def _ours(snapshot: Snapshot, enis: Sequence[Eni], before: Drifts) -> _Ours:
     held = held_for_pods(owned)
     by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
     drifts = against_ec2(before, snapshot.outcomes, by_node)
-    return _Ours(facts, seen | set(facts.eniconfig_subnets), branches, drifts)
+    return _Ours(facts, seen | set(facts.eniconfig_subnets), branches, drifts, node_enis(owned))
 
 
 def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.figures import custom_networking, figures, several_cards
+from exporter.core.headroom import Headroom
 from exporter.core.limits import Networking, eni_limit
 from exporter.core.model import (
     BlockedBy,
@@ -57,6 +58,7 @@ class NodeUsage:
     eniconfig: str = ""
     drift: int | None = None
     ec2_drift: int | None = None
+    headroom: Headroom | None = None
 
     @property
     def name(self) -> str:
@@ -95,7 +97,8 @@ class Usage:
     """Sums over the nodes of one scope that were read, beside how many those are.
 
     A sum is None where nodes are expected and none of them told the figure; `cooldown` stands for
-    the `introspected` nodes alone, and is None where there is none in IPv4.
+    the `introspected` nodes alone, and is None where there is none in IPv4. `headroom` is no sum,
+    since nodes share subnets.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Usage:
     prefixes: int | None
     introspected: int = 0
     cooldown: int | None = None
+    headroom: Headroom | None = None
 
     @property
     def expected(self) -> int:

@@ -4,6 +4,7 @@ events.
 Every answer is JSON; a request that makes no sense is answered 400 with an `error`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ class Control:
                 web.get("/requests", self._requests),
                 web.post("/requests/clear", self._clear),
                 web.post("/books/forget", self._forget),
+                web.get("/room", self._room),
+                web.post("/rest", self._rest),
                 web.post("/step", self._step),
                 web.post("/faults", self._faults),
                 web.post("/events", self._events),
@@ -80,6 +83,14 @@ class Control:
         self._simulation.ledger.forget()
         if (ec2 := self._simulation.ec2) is not None:
             ec2.forget()
+        return _json({})
+
+    async def _room(self, _request: web.Request) -> web.Response:
+        # It takes seconds, and nodes must go on answering.
+        return _json(await asyncio.to_thread(self._simulation.room))
+
+    async def _rest(self, _request: web.Request) -> web.Response:
+        await self._simulation.rest()
         return _json({})
 
     async def _step(self, request: web.Request) -> web.Response:

@@ -24,6 +24,8 @@ from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
 from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
 from exporter.sim.living.story import Living
+from exporter.sim.living.trial import Trial, rest
+from exporter.sim.living.world import World
 from exporter.sim.nodes import Node
 from exporter.sim.pod_proxy import PodProxy
 from exporter.sim.rbac import Tokens
@@ -198,6 +200,21 @@ class Simulation:
             "samples": {**books.samples(self.cluster, self.ledger, homes), **subnets},
             "ambiguous": books.ambiguous(self.cluster),
         }
+
+    def room(self) -> Mapping[str, Any]:
+        """Return how many more pods and nodes a living cluster has room for, as is found out."""
+        return Trial.of(self._world()).told()
+
+    async def rest(self) -> None:
+        """Let every pool of a living cluster come to rest, while no pod comes or goes."""
+        rest(self._world())
+        await self._write_pages()
+        self.advanced_at = self.clock()
+
+    def _world(self) -> World:
+        if not isinstance(self.story, Living):
+            raise ValueError("only a living cluster has pools")
+        return self.story.world
 
     async def step(self, times: int = 1, *, seconds: float | None = None) -> int:
         """Move the world on, and return the number of the step reached.

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from exporter.core.headroom import NodeRoom, SubnetRoom
+from exporter.core.headroom import FreeSpace, NodeRoom
 from exporter.core.pool import (
     PREFIX,
     SINGLE,
@@ -65,8 +65,8 @@ class Ground:
     def singles(self) -> list[int]:
         return sorted(it for it in self.free if it - it % PREFIX not in self.kept)
 
-    def room(self) -> SubnetRoom:
-        return SubnetRoom(
+    def room(self) -> FreeSpace:
+        return FreeSpace(
             addresses=len(self.singles),
             blocks=len(self.blocks(reserved=False)),
             reserved_blocks=len(self.blocks(reserved=True)),
@@ -99,7 +99,7 @@ class Vpc:
     # The subnet and the CIDRs of each ENI, its own address first.
     enis: dict[str, tuple[str, dict[int, int]]] = field(default_factory=dict)
 
-    def rooms(self) -> dict[str, SubnetRoom]:
+    def rooms(self) -> dict[str, FreeSpace]:
         return {subnet: ground.room() for subnet, ground in self.grounds.items()}
 
     def launch(self, subnet: str) -> str | None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.headroom import (
+    FreeSpace,
     FreshNode,
     Headroom,
     Limit,
     NodeRoom,
-    SubnetRoom,
     headrooms,
     nodes_that_fit,
 )
@@ -20,7 +20,7 @@ from exporter.core.pool import Limits, Rules, Settings
 
 M5_LARGE = Limits(enis=3, ipv4_per_eni=10, max_pods=110)
 PREFIXES = Settings(warm_prefix=1, prefix_delegation=True)
-PLENTY = {"subnet-a": SubnetRoom(4096, 200)}
+PLENTY = {"subnet-a": FreeSpace(4096, 200)}
 
 
 def node(
@@ -47,7 +47,7 @@ def node(
     )
 
 
-def alone(it: NodeRoom, rooms: Mapping[str, SubnetRoom] = PLENTY) -> Headroom | None:
+def alone(it: NodeRoom, rooms: Mapping[str, FreeSpace] = PLENTY) -> Headroom | None:
     return headrooms([it], rooms).nodes[0]
 
 
@@ -100,7 +100,7 @@ def test_a_node_has_room_for(it: NodeRoom, found: Headroom) -> None:
 def test_a_new_eni_takes_ten_addresses_of_the_subnet_or_is_not_made(
     free: int, found: Headroom
 ) -> None:
-    assert alone(node(), {"subnet-a": SubnetRoom(free)}) == found
+    assert alone(node(), {"subnet-a": FreeSpace(free)}) == found
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_new_eni_takes_ten_addresses_of_the_subnet_or_is_not_made(
 )
 def test_with_a_warm_ip_target_addresses_come_one_by_one(free: int, found: Headroom) -> None:
     it = node(Settings(warm_ip=1), slots=6)
-    assert alone(it, {"subnet-a": SubnetRoom(free)}) == found
+    assert alone(it, {"subnet-a": FreeSpace(free)}) == found
 
 
 @pytest.mark.parametrize(
     ("room", "found"),
     [
-        pytest.param(SubnetRoom(40), Headroom(16, Limit.PREFIX), id="no whole block"),
-        pytest.param(SubnetRoom(15), Headroom(16, Limit.SUBNET), id="not even scattered"),
-        pytest.param(SubnetRoom(40, 1), Headroom(32, Limit.PREFIX), id="one block"),
-        pytest.param(SubnetRoom(0, 0, 2), Headroom(48, Limit.SUBNET), id="kept for prefixes"),
+        pytest.param(FreeSpace(40), Headroom(16, Limit.PREFIX), id="no whole block"),
+        pytest.param(FreeSpace(15), Headroom(16, Limit.SUBNET), id="not even scattered"),
+        pytest.param(FreeSpace(40, 1), Headroom(32, Limit.PREFIX), id="one block"),
+        pytest.param(FreeSpace(0, 0, 2), Headroom(48, Limit.SUBNET), id="kept for prefixes"),
     ],
 )
-def test_prefixes_take_whole_blocks(room: SubnetRoom, found: Headroom) -> None:
+def test_prefixes_take_whole_blocks(room: FreeSpace, found: Headroom) -> None:
     it = node(PREFIXES, cidrs=1, slots=8)
     assert alone(it, {"subnet-a": room}) == found
 
@@ -134,22 +134,22 @@ def test_prefixes_take_whole_blocks(room: SubnetRoom, found: Headroom) -> None:
     ("room", "found"),
     [
         pytest.param(
-            SubnetRoom(33, 2), Headroom(160, Limit.PREFIX), id="its own address breaks a block"
+            FreeSpace(33, 2), Headroom(160, Limit.PREFIX), id="its own address breaks a block"
         ),
         pytest.param(
-            SubnetRoom(0, 0, 9), Headroom(144, Limit.SUBNET), id="kept ones are not for it"
+            FreeSpace(0, 0, 9), Headroom(144, Limit.SUBNET), id="kept ones are not for it"
         ),
-        pytest.param(SubnetRoom(1, 0, 2), Headroom(176, Limit.SUBNET), id="one beside those"),
+        pytest.param(FreeSpace(1, 0, 2), Headroom(176, Limit.SUBNET), id="one beside those"),
     ],
 )
-def test_a_new_eni_takes_an_address_that_is_no_prefix(room: SubnetRoom, found: Headroom) -> None:
+def test_a_new_eni_takes_an_address_that_is_no_prefix(room: FreeSpace, found: Headroom) -> None:
     limits = replace(M5_LARGE, max_pods=1000)
     it = node(PREFIXES, limits, cidrs=9, pods=1000)
     assert alone(it, {"subnet-a": room}) == found
 
 
 def test_of_several_subnets_a_new_eni_is_in_the_one_with_the_most_addresses() -> None:
-    rooms = {"subnet-a": SubnetRoom(11), "subnet-b": SubnetRoom(12)}
+    rooms = {"subnet-a": FreeSpace(11), "subnet-b": FreeSpace(12)}
     it = node(subnets=("subnet-a", "subnet-b"), enis=1)
     found = headrooms([it, node(enis=1)], rooms)
     assert found.cluster == Headroom(36, Limit.ENI)
@@ -157,7 +157,7 @@ def test_of_several_subnets_a_new_eni_is_in_the_one_with_the_most_addresses() ->
 
 def test_without_subnet_discovery_an_eni_with_room_keeps_others_from_being_made() -> None:
     settings = Settings(warm_ip=1, subnet_discovery=False)
-    rooms = {"subnet-old": SubnetRoom(0), "subnet-new": SubnetRoom(500)}
+    rooms = {"subnet-old": FreeSpace(0), "subnet-new": FreeSpace(500)}
     it = replace(node(settings), slots=(("subnet-old", 3),), subnets=("subnet-new",))
     assert alone(it, rooms) == Headroom(9, Limit.SUBNET)
 
@@ -170,7 +170,7 @@ def test_a_node_whose_every_subnet_is_kept_from_it_has_what_is_warm() -> None:
 
 
 def test_blocks_that_ec2_does_not_count_as_free_are_not() -> None:
-    assert alone(node(PREFIXES, cidrs=1, slots=8), {"subnet-a": SubnetRoom(31, 5)}) == Headroom(
+    assert alone(node(PREFIXES, cidrs=1, slots=8), {"subnet-a": FreeSpace(31, 5)}) == Headroom(
         32, Limit.SUBNET
     )
 
@@ -187,7 +187,7 @@ def test_nothing_is_said_of_a_node_whose_subnets_are_not_known(it: NodeRoom | No
 
 def test_nodes_share_the_addresses_of_their_subnet_but_not_their_warm_ones() -> None:
     nodes = [node(pods=27), node(pods=27)]
-    found = headrooms(nodes, {"subnet-a": SubnetRoom(25)}, [("a", "b")])
+    found = headrooms(nodes, {"subnet-a": FreeSpace(25)}, [("a", "b")])
     assert found.nodes == (Headroom(27, Limit.MAX_PODS),) * 2
     assert found.cluster == Headroom(27 + 9, Limit.SUBNET)
     assert found.groups == (dict.fromkeys("ab", Headroom(27, Limit.MAX_PODS)),)
@@ -195,7 +195,7 @@ def test_nodes_share_the_addresses_of_their_subnet_but_not_their_warm_ones() -> 
 
 def test_the_node_with_the_most_headroom_is_filled_first() -> None:
     small = node(Settings(warm_ip=1), pods=9, slots=9, cidrs=1, enis=0)
-    found = headrooms([small, node(pods=27)], {"subnet-a": SubnetRoom(20)})
+    found = headrooms([small, node(pods=27)], {"subnet-a": FreeSpace(20)})
     assert found.cluster == Headroom(1 + 27, Limit.SUBNET)
 
 
@@ -211,7 +211,7 @@ def test_the_node_with_the_most_headroom_is_filled_first() -> None:
 def test_the_next_pod_stops_where_a_node_still_takes_pods(
     nodes: list[NodeRoom], limit: Limit
 ) -> None:
-    found = headrooms(nodes, {"subnet-a": SubnetRoom(9)}).cluster
+    found = headrooms(nodes, {"subnet-a": FreeSpace(9)}).cluster
     assert found is not None
     assert found.limit is limit
 
@@ -233,22 +233,22 @@ def fresh(
 @pytest.mark.parametrize(
     ("it", "rooms", "count"),
     [
-        pytest.param(fresh(), {"subnet-a": SubnetRoom(29)}, 2, id="ten addresses each"),
+        pytest.param(fresh(), {"subnet-a": FreeSpace(29)}, 2, id="ten addresses each"),
         pytest.param(
             fresh(Settings(warm_ip=2, minimum_ip=12)),
-            {"subnet-a": SubnetRoom(29)},
+            {"subnet-a": FreeSpace(29)},
             2,
             id="fourteen, on two ENIs",
         ),
         pytest.param(
             fresh(Settings(pod_eni=True), trunk=True),
-            {"subnet-a": SubnetRoom(22)},
+            {"subnet-a": FreeSpace(22)},
             2,
             id="eleven with a trunk",
         ),
         pytest.param(
             fresh(Settings(custom_networking=True), subnets=("subnet-b",)),
-            {"subnet-a": SubnetRoom(5), "subnet-b": SubnetRoom(35)},
+            {"subnet-a": FreeSpace(5), "subnet-b": FreeSpace(35)},
             3,
             id="one where the node is, ten where its pods are",
         ),
@@ -256,40 +256,40 @@ def fresh(
             fresh(
                 Settings(custom_networking=True, pod_eni=True), subnets=("subnet-b",), trunk=True
             ),
-            {"subnet-a": SubnetRoom(5), "subnet-b": SubnetRoom(32)},
+            {"subnet-a": FreeSpace(5), "subnet-b": FreeSpace(32)},
             2,
             id="and the trunk is with the pods",
         ),
         pytest.param(
             fresh(PREFIXES),
-            {"subnet-a": SubnetRoom(64, 4)},
+            {"subnet-a": FreeSpace(64, 4)},
             2,
             id="a block, and one that the node's own address breaks",
         ),
         pytest.param(
-            fresh(PREFIXES), {"subnet-a": SubnetRoom(7, 0, 4)}, 4, id="a block of those kept"
+            fresh(PREFIXES), {"subnet-a": FreeSpace(7, 0, 4)}, 4, id="a block of those kept"
         ),
         pytest.param(
-            fresh(PREFIXES), {"subnet-a": SubnetRoom(3, 0, 4)}, 3, id="an address beside those"
+            fresh(PREFIXES), {"subnet-a": FreeSpace(3, 0, 4)}, 3, id="an address beside those"
         ),
         pytest.param(
             fresh(Settings(warm_eni=2), subnets=("subnet-a", "subnet-b")),
-            {"subnet-a": SubnetRoom(30), "subnet-b": SubnetRoom(29)},
+            {"subnet-a": FreeSpace(30), "subnet-b": FreeSpace(29)},
             2,
             id="the second ENI where more is free by then",
         ),
         pytest.param(
             fresh(Settings(warm_eni=2), subnets=("subnet-a", "subnet-b")),
-            {"subnet-a": SubnetRoom(80), "subnet-b": SubnetRoom(999)},
+            {"subnet-a": FreeSpace(80), "subnet-b": FreeSpace(999)},
             8,
             id="as long as there is room for the first",
         ),
-        pytest.param(fresh(), {"subnet-a": SubnetRoom(0)}, 0, id="full"),
-        pytest.param(fresh(), {"subnet-b": SubnetRoom(99)}, None, id="not known"),
+        pytest.param(fresh(), {"subnet-a": FreeSpace(0)}, 0, id="full"),
+        pytest.param(fresh(), {"subnet-b": FreeSpace(99)}, None, id="not known"),
         pytest.param(fresh(subnets=()), PLENTY, None, id="no subnet for pods"),
     ],
 )
 def test_new_nodes_fit_with_their_pools_at_rest(
-    it: FreshNode, rooms: Mapping[str, SubnetRoom], count: int | None
+    it: FreshNode, rooms: Mapping[str, FreeSpace], count: int | None
 ) -> None:
     assert nodes_that_fit(it, rooms) == count

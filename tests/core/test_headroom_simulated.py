@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from exporter.core.headroom import FreshNode, NodeRoom, SubnetRoom, headrooms, nodes_that_fit
+from exporter.core.headroom import FreeSpace, FreshNode, NodeRoom, headrooms, nodes_that_fit
 from exporter.core.pool import Eni, Limits, Pool, Rules, Settings, assign, first, settle
 from exporter.sim.living.node_ec2 import NodeEc2, Weather
 from exporter.sim.vpc import (
@@ -110,9 +110,9 @@ class World:
         node.settle()
         return node
 
-    def rooms(self) -> dict[str, SubnetRoom]:
+    def rooms(self) -> dict[str, FreeSpace]:
         return {
-            it.id: SubnetRoom(it.available, it.held.free_blocks, it.held.free_reserved_blocks)
+            it.id: FreeSpace(it.available, it.held.free_blocks, it.held.free_reserved_blocks)
             for it in self.vpc.subnets.values()
         }
 

@@ -33,6 +33,8 @@ OWN = (
     "vpc_cni_cluster_info",
     "vpc_cni_node_blocked",
     "vpc_cni_node_pod_eni",
+    *(f"vpc_cni_{scope}_pod_headroom" for scope in ("cluster", "zone", "nodegroup", "node")),
+    "vpc_cni_subnet_node_headroom",
     "process_",
     "python_",
 )

@@ -30,7 +30,7 @@ from exporter.core.counters import (
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Identity, Outcome, Reason, Snapshot
 from exporter.core.report import Memory, Report, step
-from exporter.core.subnets import Role, SubnetUsage
+from exporter.core.subnets import Role, SubnetUsage, rooms
 from exporter.outputs.prometheus import (
     Format,
     NodeMetrics,
@@ -179,6 +179,7 @@ def golden() -> tuple[Report, Health]:
         subnets={"i-01": "subnet-a", "i-03": "subnet-b"},
         pod_enis={"i-02": 5},
         ec2_drifts={"one": -9, "two": 0, "three": 1},
+        rooms=rooms(SUBNETS).values(),
     )
     return step(memory, second)[1], golden_health(second)
 
@@ -353,6 +354,7 @@ class TestSelection:
                     "vpc_cni_subnet_role",
                     "vpc_cni_subnet_size",
                     "vpc_cni_subnet_prefix_blocks",
+                    "vpc_cni_subnet_node_headroom",
                     "vpc_cni_subnet_enis",
                 },
                 id="subnets like others",

@@ -2,15 +2,15 @@
 
 from exporter.core.headroom.fresh import FreshNode, nodes_that_fit
 from exporter.core.headroom.sharing import Headrooms, headrooms
-from exporter.core.headroom.values import Headroom, Limit, NodeRoom, SubnetRoom
+from exporter.core.headroom.values import FreeSpace, Headroom, Limit, NodeRoom
 
 __all__ = [
+    "FreeSpace",
     "FreshNode",
     "Headroom",
     "Headrooms",
     "Limit",
     "NodeRoom",
-    "SubnetRoom",
     "headrooms",
     "nodes_that_fit",
 ]

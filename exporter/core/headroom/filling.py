@@ -47,14 +47,14 @@ class Filled:
     """How a node ended that took pods to its limit.
 
     `attached` has the subnet of each new ENI. `starved` says that its pool wants more and no subnet
-    has it, `refused` that EC2 once had less, or had it elsewhere, than was asked for first.
+    has it, `piecemeal` that EC2 once had some of the CIDRs asked for but not all.
     """
 
     headroom: Headroom
     claims: tuple[Claim, ...]
     attached: tuple[str, ...]
     starved: bool = False
-    refused: bool = False
+    piecemeal: bool = False
 
 
 def fill(node: NodeRoom, spaces: Spaces) -> Filled:
@@ -77,7 +77,7 @@ def fill(node: NodeRoom, spaces: Spaces) -> Filled:
         claims=merged(filling.claims),
         attached=tuple(filling.attached),
         starved=low and stop is not Limit.ENI,
-        refused=filling.refused,
+        piecemeal=filling.piecemeal,
     )
 
 
@@ -92,7 +92,7 @@ class _Filling:
         self.open = [(subnet, slots) for subnet, slots in node.slots if slots]
         self.claims: list[Claim] = []
         self.attached: list[str] = []
-        self.refused = False
+        self.piecemeal = False
 
     @property
     def total(self) -> int:
@@ -158,7 +158,7 @@ class _Filling:
         for place, (subnet, slots) in enumerate(self.open):
             asked = min(count, slots)
             got = self._granted(asked, self.spaces[subnet])
-            self.refused |= got < asked
+            self.piecemeal |= 0 < got < asked
             if got:
                 self._take(subnet, got)
                 left = [(subnet, slots - got)] if slots > got else []
@@ -187,7 +187,6 @@ class _Filling:
                 if self.rules.slots > count:
                     self.open.append((subnet, self.rules.slots - count))
                 return True
-            self.refused = True
         return False
 
     def _take(self, subnet: str, count: int, *, own: int = 0) -> None:

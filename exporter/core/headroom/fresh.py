@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.core.headroom.filling import Claim, Filled, fill, merged
-from exporter.core.headroom.space import Space, Spaces
-from exporter.core.headroom.values import NodeRoom, SubnetRoom
-from exporter.core.pool import PREFIX, Rules
+from exporter.core.headroom.space import Space, Spaces, split
+from exporter.core.headroom.values import FreeSpace, NodeRoom
+from exporter.core.pool import Rules
+
+# Nodes in a row after which those that follow do as they did, where they ever do.
+_LONGEST_ROUND = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class FreshNode:
         return primary, Claim(self.subnets[0] if self.rules.custom_networking else self.home, 1, 0)
 
 
-def nodes_that_fit(node: FreshNode, rooms: Mapping[str, SubnetRoom]) -> int | None:
+def nodes_that_fit(node: FreshNode, rooms: Mapping[str, FreeSpace]) -> int | None:
     """Return how many more such nodes can start, one after the other, and get all they want.
 
     None where a subnet's room is not known.
@@ -56,59 +59,96 @@ def nodes_that_fit(node: FreshNode, rooms: Mapping[str, SubnetRoom]) -> int | No
     known = {node.home, *node.subnets}
     if not node.subnets or not rooms.keys() >= known:
         return None
-    spaces = {subnet: Space.of(rooms[subnet]) for subnet in known}
-    count = 0
-    while (arrival := _next(node, spaces)) is not None:
-        times = _times(arrival, spaces)
-        for claim in arrival.claims:
-            spaces[claim.subnet].take(times * claim.singles, times * claim.prefixes)
-        count += times
-    return count
+    arrivals = _Arrivals(node, {subnet: Space.of(rooms[subnet]) for subnet in known})
+    while arrivals.go_on():
+        pass
+    return arrivals.count
+
+
+class _Arrivals:
+    """Nodes that start one after the other: some at a time, and those that do as they did."""
+
+    def __init__(self, node: FreshNode, spaces: Mapping[str, Space]) -> None:
+        self._node, self._spaces = node, spaces
+        self.count = 0
+
+    def go_on(self) -> bool:
+        """Start more nodes; False once one does not get what it wants."""
+        before = {subnet: space.addresses for subnet, space in self._spaces.items()}
+        claims: list[Claim] = []
+        leaders: set[str] = set()
+        for nodes in range(1, _LONGEST_ROUND + 1):
+            filled = self._start()
+            if filled is None:
+                return False
+            claims += filled.claims
+            leaders.update(filled.attached)
+            if filled.piecemeal:
+                break
+            round_ = _Round(merged(claims), frozenset(leaders), before)
+            if again := round_.repeats(self._node, self._spaces):
+                for claim in round_.claims:
+                    self._spaces[claim.subnet].take(again * claim.singles, again * claim.prefixes)
+                self.count += again * nodes
+                break
+        return True
+
+    def _start(self) -> Filled | None:
+        """Start one more node; None where it does not get what it wants."""
+        own = self._node.own_addresses()
+        if not all(claim.taken_from(self._spaces) for claim in own):
+            return None
+        filled = fill(self._node.room(), self._spaces)
+        if filled.starved:
+            return None
+        self.count += 1
+        return replace(filled, claims=(*own, *filled.claims))
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    """What one more node claims, and for how many nodes in a row that is the same at the most."""
+class _Round:
+    """What some nodes in a row claimed, where their new ENIs are, and what was free `before`."""
 
     claims: tuple[Claim, ...]
-    alike: int
+    leaders: frozenset[str]
+    before: Mapping[str, int]
 
+    def repeats(self, node: FreshNode, spaces: Spaces) -> int:
+        """How often the next nodes surely claim the same from the same subnets."""
+        most = min(self._orders(node, spaces), self._reserves(spaces))
 
-def _next(node: FreshNode, spaces: Spaces) -> _Arrival | None:
-    """Start one more node in copies of the spaces; None where it does not get what it wants."""
-    left = {subnet: space.copy() for subnet, space in spaces.items()}
-    own = node.own_addresses()
-    for claim in own:
-        if not claim.taken_from(left):
-            return None
-    filled = fill(node.room(), left)
-    if filled.starved:
-        return None
-    claims = merged((*own, *filled.claims))
-    return _Arrival(claims, _alike(node, filled, spaces, claims))
+        def fails(times: int) -> bool:
+            return not all(
+                spaces[it.subnet].holds(times * it.singles, times * it.prefixes)
+                for it in self.claims
+            )
 
+        return bisect_left(range(1, most + 1), True, key=fails)
 
-def _alike(node: FreshNode, filled: Filled, spaces: Spaces, claims: tuple[Claim, ...]) -> int:
-    """Count the nodes, the next one included, that go the same way as long as there is room."""
-    if filled.refused:
-        return 1
-    if not filled.attached or len(node.subnets) == 1:
-        return sys.maxsize
-    leader, rival = sorted(node.subnets, key=lambda it: -spaces[it].addresses)[:2]
-    if set(filled.attached) != {leader}:
-        return 1
-    lead = spaces[leader].addresses - spaces[rival].addresses
-    return lead // sum(it.singles + PREFIX * it.prefixes for it in claims if it.subnet == leader)
+    def _orders(self, node: FreshNode, spaces: Spaces) -> int:
+        """How often the same subnets have most addresses, as long as these suffice."""
+        everything = max(spaces[it.subnet].addresses for it in self.claims)
+        if len(node.subnets) == 1 or not self.leaders:
+            return everything
+        drops = {self.before[it] - spaces[it].addresses for it in self.leaders}
+        if len(drops) > 1:
+            return 0
+        (drop,), lowest = drops, min(spaces[it].addresses for it in self.leaders)
+        smallest = split(1, node.rules.size)
+        most = everything
+        for subnet in set(node.subnets) - self.leaders:
+            space = spaces[subnet]
+            closes = drop - (self.before[subnet] - space.addresses)
+            # Who has no room for an ENI now never has again.
+            if closes > 0 and space.holds(1 + smallest[0], smallest[1]):
+                most = min(most, max(lowest - drop - space.addresses, 0) // closes)
+        return most
 
-
-def _times(arrival: _Arrival, spaces: Spaces) -> int:
-    """How often the arrival's claims can be had, once at least."""
-
-    def fails(times: int) -> bool:
-        return not all(
-            spaces[it.subnet].holds(times * it.singles, times * it.prefixes)
-            for it in arrival.claims
-        )
-
-    most = min(arrival.alike, max(spaces[it.subnet].addresses for it in arrival.claims))
-    return 1 + bisect_left(range(2, most + 1), True, key=fails)
+    def _reserves(self, spaces: Spaces) -> int:
+        """How often prefixes come from what is reserved for them, where they came from there."""
+        left = [
+            spaces[it.subnet].reserved // it.prefixes
+            for it in self.claims
+            if it.prefixes and spaces[it.subnet].reserved
+        ]
+        return min(left, default=sys.maxsize)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from exporter.core.headroom.ample import ample
 from exporter.core.headroom.filling import Filled, fill
 from exporter.core.headroom.space import Space, Spaces
-from exporter.core.headroom.values import Headroom, Limit, NodeRoom, SubnetRoom
+from exporter.core.headroom.values import FreeSpace, Headroom, Limit, NodeRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Headrooms:
 
 def headrooms(
     nodes: Sequence[NodeRoom | None],
-    rooms: Mapping[str, SubnetRoom],
+    rooms: Mapping[str, FreeSpace],
     groupings: Sequence[Sequence[str]] = (),
 ) -> Headrooms:
     """Return how many more pods fit; a grouping names a group for each of the nodes.
@@ -39,19 +39,23 @@ def headrooms(
     that comes first is filled first.
     """
     sharing = _Sharing(nodes, rooms)
-    cluster, unhurt = sharing.together(range(len(nodes)))
+    everyone = sharing.together(range(len(nodes)))
     return Headrooms(
         nodes=tuple(None if it is None else it.alone.headroom for it in sharing.kinds),
-        cluster=cluster,
-        groups=tuple(sharing.by_group(grouping, unhurt) for grouping in groupings),
+        cluster=_sum(everyone.values()),
+        groups=tuple(sharing.by_group(grouping, everyone) for grouping in groupings),
     )
+
+
+# How a node ended, and whether that is how it ends alone.
+_End = tuple[Headroom, bool]
 
 
 class _Kind:
     """Nodes that stand exactly alike, as nodes of one type in one subnet often do."""
 
     def __init__(self, node: NodeRoom, subnets: tuple[str, ...], spaces: Spaces) -> None:
-        self._node, self._subnets = node, subnets
+        self._node, self.subnets = node, subnets
         self._ample = ample(node)
         # What becomes of one that has its subnets to itself, and where others have used them.
         self.alone = self._amply_filled(spaces) or fill(node, self._copies(spaces))
@@ -77,7 +81,7 @@ class _Kind:
         return self.alone
 
     def _among(self, spaces: Spaces) -> Filled:
-        left = tuple(spaces[subnet].figures() for subnet in self._subnets)
+        left = tuple(spaces[subnet].figures() for subnet in self.subnets)
         if left not in self._beside:
             self._beside[left] = fill(self._node, self._copies(spaces))
         return self._beside[left]
@@ -88,13 +92,13 @@ class _Kind:
         return self._ample.filled(self._node, self._copies(spaces))
 
     def _copies(self, spaces: Spaces) -> dict[str, Space]:
-        return {subnet: spaces[subnet].copy() for subnet in self._subnets}
+        return {subnet: spaces[subnet].copy() for subnet in self.subnets}
 
 
 class _Sharing:
     """The nodes of one moment, and the subnets before any of them is filled."""
 
-    def __init__(self, nodes: Sequence[NodeRoom | None], rooms: Mapping[str, SubnetRoom]) -> None:
+    def __init__(self, nodes: Sequence[NodeRoom | None], rooms: Mapping[str, FreeSpace]) -> None:
         self._spaces = {subnet: Space.of(room) for subnet, room in rooms.items()}
         self._kinds: dict[Hashable, _Kind | None] = {}
         self.kinds = tuple(None if node is None else self._kind(node) for node in nodes)
@@ -119,35 +123,50 @@ class _Sharing:
         known = self._spaces.keys() >= set(subnets)
         return _Kind(node, subnets, self._spaces) if known else None
 
-    def together(self, members: Iterable[int]) -> tuple[Headroom | None, frozenset[int]]:
-        """Fill these nodes; return with it the members that got all that they get alone."""
+    def together(self, members: Iterable[int]) -> Mapping[int, _End]:
+        """Fill these nodes; return how those ended of which something is known."""
         known = [(n, kind) for n in members if (kind := self.kinds[n]) is not None]
         # The sort keeps the order of equals.
         known.sort(key=lambda it: it[1].alone.headroom.pods, reverse=True)
         spaces = {subnet: space.copy() for subnet, space in self._spaces.items()}
-        filled = [(n, kind, kind.among(spaces)) for n, kind in known]
-        unhurt = frozenset(n for n, kind, found in filled if found is kind.alone)
-        return _sum([found.headroom for _, _, found in filled]), unhurt
+        ends = {}
+        for n, kind in known:
+            filled = kind.among(spaces)
+            ends[n] = filled.headroom, filled is kind.alone
+        return ends
 
     def by_group(
-        self, names: Sequence[str], unhurt: frozenset[int]
+        self, names: Sequence[str], everyone: Mapping[int, _End]
     ) -> Mapping[str, Headroom | None]:
-        """Fill each group; `unhurt` are the members that got all they can have among everyone."""
+        """Fill each group; `everyone` says how the nodes ended among all."""
         groups: dict[str, list[int]] = {}
         for n, name in enumerate(names):
             groups.setdefault(name, []).append(n)
-        return {name: self._group(members, unhurt) for name, members in groups.items()}
+        mixed = self._mixed(names)
+        found = {}
+        for name, members in groups.items():
+            ends = [everyone[n] for n in members if n in everyone]
+            # Who has subnets of its own, or was not in the way of others, ends as among everyone.
+            if name in mixed and not all(unhurt for _, unhurt in ends):
+                ends = list(self.together(members).values())
+            found[name] = _sum(ends)
+        return found
 
-    def _group(self, members: list[int], unhurt: frozenset[int]) -> Headroom | None:
-        known = [(n, kind) for n in members if (kind := self.kinds[n]) is not None]
-        # Who is not in the way of others among everyone, is not among fewer.
-        if all(n in unhurt for n, _ in known):
-            return _sum([kind.alone.headroom for _, kind in known])
-        return self.together(members)[0]
+    def _mixed(self, names: Sequence[str]) -> set[str]:
+        """The groups that draw from a subnet that another one draws from too."""
+        mixed = set()
+        owners: dict[str, str] = {}
+        for kind, name in zip(self.kinds, names, strict=False):
+            for subnet in kind.subnets if kind is not None else ():
+                owner = owners.setdefault(subnet, name)
+                if owner != name:
+                    mixed |= {owner, name}
+        return mixed
 
 
-def _sum(headrooms: Sequence[Headroom]) -> Headroom | None:
+def _sum(ends: Iterable[_End]) -> Headroom | None:
     """All pods, and what stops the next: it goes to a node that is not at its max-pods, if any."""
+    headrooms = [headroom for headroom, _ in ends]
     if not headrooms:
         return None
     stopped = Counter(it.limit for it in headrooms)

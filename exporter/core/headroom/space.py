@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from exporter.core.headroom.values import SubnetRoom
+from exporter.core.headroom.values import FreeSpace
 from exporter.core.pool import PREFIX, SINGLE
 
 
@@ -23,7 +23,7 @@ class Space:
     reserved: int
 
     @classmethod
-    def of(cls, room: SubnetRoom) -> Self:
+    def of(cls, room: FreeSpace) -> Self:
         """Return the space of a subnet that nothing was taken from yet."""
         # What EC2 counts as taken may lie in blocks that look free.
         blocks = min(room.blocks, room.addresses // PREFIX)

@@ -22,7 +22,7 @@ class Limit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SubnetRoom:
+class FreeSpace:
     """What nobody has of a subnet: the `addresses` outside of reservations, with the whole /28
     `blocks` among them, and beside them the whole blocks that `prefix` reservations keep."""
 
@@ -54,7 +54,7 @@ class NodeRoom:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """How many more pods fit, and what stops the next; nothing does where there are no nodes."""
+    """How many more pods fit, and what stops the next."""
 
     pods: int
-    limit: Limit | None
+    limit: Limit

@@ -65,7 +65,7 @@ class SubnetUsage:
 
     `free` is EC2's own count. `residue` is the size less everything known: positive where ENIs
     are not visible, negative where more is seen to be used than EC2 counts. `fragmentation` is
-    None, too, where nothing is free.
+    None, too, where nothing is free. `node_headroom` says how many more nodes of which type fit.
     """
 
     subnet: Subnet
@@ -80,3 +80,4 @@ class SubnetUsage:
     enis: Mapping[Use, int] | None = None
     leaked: Mapping[LeakOwner, int] | None = None
     drains: tuple[Drain, ...] | None = None
+    node_headroom: Mapping[str, int] = field(default_factory=dict)
