@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import cycles, enis, headroom, introspection, parse, render
+from bench import cycles, enis, forecast, headroom, introspection, parse, render
 
 # DESIGN section 7: seconds of a cycle and MiB at so many nodes.
 _CYCLE_BUDGETS = {1_000: 0.5, 5_000: 2.5, 10_000: 5.0}
@@ -32,6 +32,7 @@ def main() -> None:
             "budget_loop_lag_p99_seconds": 0.020,
             "budget_loop_lag_max_seconds": 0.060,
         },
+        "forecast": forecast.measure(),
         "cycles": [
             {
                 **cycles.measure(count),

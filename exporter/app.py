@@ -10,19 +10,29 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.board import Board
 from exporter.core.access import Verdict
 from exporter.core.doors import Discoverer
+from exporter.core.forecast import Forecaster, Pace
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Discovery, Ec2Facts, Identity, Snapshot, Unavailable
+from exporter.core.model import (
+    ControlPlane,
+    Discovery,
+    Ec2Facts,
+    Identity,
+    Snapshot,
+    Unavailable,
+)
 from exporter.core.subnets import rooms
 from exporter.cycle import Cycle, IpamdLoop, every
+from exporter.eks_loop import EksLoop
 from exporter.garbage import Garbage
 from exporter.inputs.ec2 import Ec2, Ec2Config
+from exporter.inputs.eks import Eks, EksConfig
 from exporter.inputs.introspection import AskingConfig, Introspections
 from exporter.inputs.kube import Kube, KubeConfig, SourceState, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct, directly
@@ -42,8 +52,39 @@ _INTROSPECTION_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Aws:
+    """The loops that read AWS, None where a source is switched off."""
+
+    subnets: SubnetLoop | None = None
+    eks: EksLoop | None = None
+
+    def told(self) -> Told:
+        """Return what EC2 told of the cluster, with the VPC that EKS told where EC2 did not."""
+        told = Told() if self.subnets is None else self.subnets.told
+        given = ControlPlane() if self.eks is None else self.eks.control_plane
+        return replace(told, vpc_id=told.vpc_id or given.vpc_id)
+
+    def facts(self, board: Board) -> Ec2Facts:
+        """Return what EC2 told of the nodes, and of the subnets while the board shows them."""
+        facts = Ec2Facts() if self.subnets is None else self.subnets.facts()
+        return replace(facts, rooms=rooms(board.accounts))
+
+    def work(self, settings: Settings, begun: asyncio.Event) -> list[Coroutine[None, None, None]]:
+        """Return what never ends, and begins when there is a snapshot of the nodes."""
+        work = []
+        if self.subnets is not None:
+            often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
+            work.append(_after(begun, self.subnets.survey_if_due, often))
+            work.append(_after(begun, self.subnets.refresh, settings.ec2_subnets_interval))
+        if self.eks is not None:
+            work.append(_after(begun, self.eks.read_if_due, self.eks.beat))
+        return work
+
+
+@dataclass(frozen=True, slots=True)
 class Identified:
-    """A discoverer whose cluster has the name that the settings, else Kubernetes, else EC2 tell."""
+    """A discoverer whose cluster has the name that the settings, else Kubernetes, else EC2 tell,
+    and is in the VPC that EC2 or EKS tells."""
 
     inner: Discoverer
     cluster: str
@@ -98,7 +139,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         connect(_kube_config(settings), note) as kube,
         serving(_front(settings, kube, board), Pages(board, process_registry())) as front,
-        _ec2(settings, latest) as reader,
+        _aws(settings, latest, board) as aws,
     ):
         _tell(front)
         garbage = Garbage(time.monotonic)
@@ -112,20 +153,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             garbage.after_cycle()
             begun.set()
 
-        work = [kube.run(), front.watch()]
-        told: Callable[[], Told] = Told
-        ec2: Callable[[], Ec2Facts] = Ec2Facts
-        if reader is not None:
-            subnets = _subnet_loop(settings, reader, board, latest)
-            told = lambda: subnets.told  # noqa: E731 - what it is then
-            ec2 = lambda: replace(subnets.facts(), rooms=rooms(board.accounts))  # noqa: E731
-            often = min(settings.ec2_subnets_interval, settings.ec2_enis_interval)
-            work.append(_after(begun, subnets.survey_if_due, often))
-            work.append(_after(begun, subnets.refresh, settings.ec2_subnets_interval))
-        discoverer = Identified(kube, settings.cluster_name, settings.region, told)
-        loop = IpamdLoop(discoverer, _nodes(settings, kube), publish, time.time, ec2=ec2)
-        work.append(_collect(kube, loop, settings.interval))
-        await _until(stop, *work)
+        discoverer = Identified(kube, settings.cluster_name, settings.region, aws.told)
+        nodes = _nodes(settings, kube)
+        loop = IpamdLoop(discoverer, nodes, publish, time.time, ec2=lambda: aws.facts(board))
+        collecting = _collect(kube, loop, settings.interval)
+        await _until(stop, kube.run(), front.watch(), collecting, *aws.work(settings, begun))
 
 
 def _board(settings: Settings) -> Board:
@@ -136,10 +168,13 @@ def _board(settings: Settings) -> Board:
         selection(settings),
         _WITHDRAWN_AFTER * slowest,
         subnets_max_age=_WITHDRAWN_AFTER * slowest_subnets,
+        eks_max_age=_WITHDRAWN_AFTER * max(settings.eks_interval, settings.scrape_timeout),
     )
     if "ec2" in settings.sources:
         for source in (Source.EC2_ENIS, Source.EC2_SUBNETS):
             board.health = board.health.with_source(source, SourceHealth())
+    if "eks" in settings.sources:
+        board.health = board.health.with_source(Source.EKS, SourceHealth())
     return board
 
 
@@ -226,24 +261,49 @@ def _introspections(settings: Settings, kube: Kube) -> Introspections | None:
 
 
 @asynccontextmanager
-async def _ec2(
-    settings: Settings, latest: Callable[[], Snapshot | None]
-) -> AsyncIterator[Ec2 | None]:
-    """The door to EC2 while it is open, None where it is switched off."""
-    if "ec2" not in settings.sources:
-        yield None
-        return
+async def _aws(
+    settings: Settings, latest: Callable[[], Snapshot | None], board: Board
+) -> AsyncIterator[Aws]:
+    """The loops that read AWS, while their doors are open."""
 
     def region() -> str:
-        # The door asks on its own threads, where nothing may be discovered anew.
+        # The doors ask on their own threads, where nothing may be discovered anew.
         snapshot = latest()
         return snapshot.discovery.identity.region if snapshot else ""
 
-    reader = Ec2(Ec2Config(region=region))
-    try:
-        yield reader
-    finally:
-        await reader.close()
+    def given() -> ControlPlane:
+        return ControlPlane() if eks is None else eks.control_plane
+
+    eks: EksLoop | None = None
+    subnets: SubnetLoop | None = None
+    async with AsyncExitStack() as doors:
+        if "eks" in settings.sources:
+            asked = Eks(EksConfig(region=region))
+            doors.push_async_callback(asked.close)
+            eks = EksLoop(
+                asked,
+                latest,
+                board.eks.put,
+                lambda state: board.note_aws(Source.EKS, state, asked.requests),
+                time.time,
+                settings.eks_interval,
+            )
+        if "ec2" in settings.sources:
+            reader = Ec2(Ec2Config(region=region))
+            doors.push_async_callback(reader.close)
+            subnets = SubnetLoop(
+                reader,
+                latest,
+                board.subnets.put,
+                lambda source, state: board.note_aws(source, state, reader.requests),
+                time.time,
+                settings.ec2_enis_interval,
+                control_plane=given,
+                forecaster=Forecaster(
+                    Pace(settings.forecast_min_history, settings.ec2_subnets_interval)
+                ),
+            )
+        yield Aws(subnets, eks)
 
 
 async def _after(

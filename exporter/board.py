@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from exporter import __version__
+from exporter.core.eks import EksReport
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
@@ -71,9 +72,11 @@ class Board:
     max_age: float
     monotonic: Callable[[], float] = time.monotonic
     subnets_max_age: float = 0.0
+    eks_max_age: float = 0.0
     health: Health = field(default_factory=lambda: Health(__version__))
     nodes: Shelf[Report] = field(init=False)
     subnets: Shelf[tuple[SubnetUsage, ...]] = field(init=False)
+    eks: Shelf[EksReport] = field(init=False)
     _told: dict[Source, str] = field(default_factory=dict)
     _refused: set[tuple[str, str]] = field(default_factory=set)
 
@@ -82,6 +85,7 @@ class Board:
         self.nodes = Shelf(self.selection.tables(), self.max_age, self.monotonic)
         tables = self.selection.subnet_tables()
         self.subnets = Shelf(tables, self.subnets_max_age, self.monotonic)
+        self.eks = Shelf(self.selection.eks_tables(), self.eks_max_age, self.monotonic)
 
     @property
     def report(self) -> Report | None:
@@ -95,7 +99,8 @@ class Board:
 
     async def block(self, form: Format) -> Block:
         """Return all fresh reports in one format."""
-        parts = await self.nodes.block(form), await self.subnets.block(form)
+        shelves = self.nodes, self.subnets, self.eks
+        parts = [await shelf.block(form) for shelf in shelves]
         blocks = [block for block in parts if block is not None]
         return blocks[0] if len(blocks) == 1 else joined(blocks)
 
@@ -127,10 +132,11 @@ class Board:
             log.info("source is up again", extra={"source": source.value})
 
     def note_aws(self, source: Source, state: SourceHealth, requests: Requests) -> None:
-        """Take news of a source in AWS, and how many requests there were so far."""
+        """Take news of a source in AWS, and how many requests there were of its service so far."""
         if state.up:
             self._tell_refusals(requests)
-        self.health = replace(self.health, aws_requests=requests)
+        told = {**self.health.aws_requests, **requests}
+        self.health = replace(self.health, aws_requests=told)
         self.note(source, state)
 
     def _tell_refusals(self, requests: Requests) -> None:

@@ -150,6 +150,7 @@ def _daemon(cluster: Mapping[str, Any], port: int, folder: Path) -> Iterator[Chi
         "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
         "EXPORTER_EC2_SUBNETS_INTERVAL": str(_STEP_SECONDS),
         "EXPORTER_EC2_ENIS_INTERVAL": str(_STEP_SECONDS),
+        "EXPORTER_EKS_INTERVAL": str(_STEP_SECONDS),
     }
     own |= cluster["aws_environment"]
     with _process(["exporter", "run"], own, folder / "exporter.log") as child:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.core.catalog import EXPORTER_METRICS, LEGACY_TABLE, METRICS, PREFIX
+from exporter.core.cni_settings import NAMES, NUMBERS
 from exporter.settings import ACCEPTED, ALIASES, CONFIG_VARIABLE, FIELDS, flag, variable
 
 _GENERATED = "<!-- Written by `make docs`; do not edit. -->\n\n"
@@ -37,6 +39,11 @@ def metrics_page() -> str:
             for m in METRICS
             if m.name in names
         ]
+    numbers, others = _listed(NUMBERS), _listed(NAMES[len(NUMBERS) :])
+    lines.append(
+        "\n## Settings of the CNI\n\nThose that `vpc_cni_setting` tells of. "
+        f"`vpc_cni_setting_value` too: {numbers}. Others: {others}.\n"
+    )
     return "".join(lines)
 
 
@@ -63,6 +70,10 @@ def settings_page() -> str:
     lines += [f"| `{alias}` | `{name}` |\n" for alias, name in ALIASES.items()]
     lines += [f"| `{name}` | accepted: {remark} |\n" for name, remark in ACCEPTED.items()]
     return "".join(lines)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _default(value: object) -> str:

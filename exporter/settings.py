@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 PREFIX = "EXPORTER_"
 CONFIG_VARIABLE = "EXPORTER_CONFIG"
-SOURCES = ("ipamd", "ec2")
+SOURCES = ("ipamd", "ec2", "eks")
 
 # What cni-metrics-helper reads (reference 6.1): its name, ours, and how its values translate.
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error"}
@@ -98,6 +98,7 @@ Address = Annotated[str, BeforeValidator(_address)]
 AddressOrNone = Annotated[str, BeforeValidator(_address_or_none)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Interval = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
+History = Annotated[Seconds, Field(le=21_600)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 Port = Annotated[Count, Field(le=65535)]
 
@@ -131,7 +132,7 @@ class Settings(BaseModel):
     cluster_name: str = Field(
         "",
         description="The cluster's name in what is published. Empty: CLUSTER_NAME of the aws-node "
-        "pods.",
+        "pods, else the cluster that the tags on the nodes' ENIs name.",
     )
     region: str = Field(
         "",
@@ -148,8 +149,8 @@ class Settings(BaseModel):
     )
     sources: Sources = Field(
         SOURCES,
-        description="What is read: ipamd on the nodes, and EC2's subnets and ENIs (ec2). ipamd "
-        "is always read.",
+        description="What is read: ipamd on the nodes, EC2's subnets and ENIs (ec2), and the "
+        "cluster and its add-ons (eks). ipamd is always read.",
     )
     interval: Seconds = Field(30.0, description="Seconds between two readings of the nodes.")
     scrape_timeout: Seconds = Field(
@@ -189,6 +190,14 @@ class Settings(BaseModel):
     )
     ec2_enis_interval: Seconds = Field(
         180.0, description="Seconds between two readings of all ENIs of the VPC."
+    )
+    eks_interval: Seconds = Field(
+        900.0, description="Seconds between two readings of the cluster and its add-ons from EKS."
+    )
+    forecast_min_history: History = Field(
+        3600.0,
+        description="Seconds that a subnet's free addresses must have fallen evenly before it is "
+        "told when they run out; six hours at most, which is how much history is kept.",
     )
     metrics_allow: Names = Field(
         (),

@@ -1,6 +1,7 @@
 """The accounts of the subnets and their cadence: ENIs, then the subnets right after, one step.
 
-Between two surveys the subnets alone are read, so that what is free stays fresh.
+Between two surveys the subnets alone are read, so that what is free stays fresh. Where ENIs may not
+be listed, those subnets are told of that EKS and ENIConfigs name.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from exporter.core.doors import SubnetReader
 from exporter.core.drift import Drifts, against_ec2
+from exporter.core.forecast import Forecaster
 from exporter.core.health import Source, SourceHealth
-from exporter.core.model import Ec2Facts, Eni, Snapshot, Subnet, Unavailable
+from exporter.core.model import ControlPlane, Ec2Facts, Eni, Snapshot, Subnet, Unavailable
 from exporter.core.new_nodes import with_node_headroom
 from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
 from exporter.core.subnets import (
     Memory,
+    Role,
     SubnetUsage,
     Survey,
     accounts,
@@ -69,8 +72,8 @@ class _Ours:
 class SubnetLoop:
     """Reads EC2 and hands on the subnets' accounts; what is known is replaced by each survey.
 
-    `clock` dates what is read; `stopwatch` times it and tells when it is due again, so that a
-    clock being set leaves both alone.
+    `clock` dates what is read; `stopwatch` times it, tells when it is due again and paces the
+    forecasts, so that a clock being set leaves all three alone. `control_plane` is what EKS tells.
     """
 
     reader: SubnetReader
@@ -80,6 +83,8 @@ class SubnetLoop:
     clock: Callable[[], float]
     period: float
     stopwatch: Callable[[], float] = time.monotonic
+    control_plane: Callable[[], ControlPlane] = ControlPlane
+    forecaster: Forecaster = field(default_factory=Forecaster)
     memory: Memory = field(default_factory=Memory)
     usages: Usages = ()
     vpcs: tuple[str, ...] = ()
@@ -87,6 +92,7 @@ class SubnetLoop:
     known: Ec2Facts = field(default_factory=Ec2Facts)
     drifts: Drifts = field(default_factory=dict)
     surveyed: float | None = None
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def facts(self) -> Ec2Facts:
         """Return what bears on the nodes, but for rooms; without what ENIs told too long ago."""
@@ -110,7 +116,7 @@ class SubnetLoop:
             return
         self._note(Source.EC2_ENIS, started)
         # Thousands of ENIs take longer than the event loop may stand still.
-        ours = await asyncio.to_thread(_ours, snapshot, enis, self.drifts)
+        ours = await asyncio.to_thread(_ours, snapshot, self.control_plane(), enis, self.drifts)
         subnets = await self._subnets(ours.subnets)
         if subnets is None:
             return
@@ -131,32 +137,37 @@ class SubnetLoop:
             node_enis=ours.node_enis,
         )
         self.surveyed = started
-        await self._publish(self.usages)
+        await self._tell(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
         if types != self.known.types:
             self.known = replace(self.known, types=types)
-            await self._publish(self.usages)
+            await self._tell(self.usages)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
-        if not self.usages:
-            return
-        subnets = await self._subnets({usage.subnet.id for usage in self.usages})
+        facts = _configured(self.latest(), self.control_plane())
+        ids = {usage.subnet.id for usage in self.usages} | _named(facts)
+        subnets = await self._subnets(ids) if ids else None
         if subnets is None:
             return
-        bare = Survey(subnets=subnets, enis={}, facts=ClusterFacts())
+        bare = Survey(subnets=subnets, enis={}, facts=facts)
         _, usages = accounts(self.memory, bare, self.clock())
         recent = self._within(_WITHDRAWN_AFTER * self.period)
         told = {usage.subnet.id: usage for usage in self.usages} if recent else {}
-        await self._publish(tuple(_with_partition(usage, told) for usage in usages))
+        await self._tell(tuple(_with_partition(usage, told) for usage in usages))
 
-    async def _publish(self, usages: Usages) -> None:
-        """Hand the accounts on, with how many more nodes fit by what is known now."""
-        snapshot = self.latest()
-        if snapshot is not None:
-            told = replace(snapshot, ec2=replace(self.facts(), rooms=rooms(usages)))
-            usages = await asyncio.to_thread(with_node_headroom, usages, told)
-        await self.publish(usages)
+    async def _tell(self, usages: Usages) -> None:
+        """Publish subnets with what is ahead of them, one telling after the other.
+
+        That is when they run out, and how many more nodes fit by what is known now.
+        """
+        async with self.telling:
+            now, snapshot = self.stopwatch(), self.latest()
+            self.forecaster, told = await asyncio.to_thread(self.forecaster.after, usages, now)
+            if snapshot is not None:
+                known = replace(snapshot, ec2=replace(self.facts(), rooms=rooms(told)))
+                told = await asyncio.to_thread(with_node_headroom, told, known)
+            await self.publish(told)
 
     def _within(self, seconds: float) -> bool:
         """Whether the latest survey began at most so long ago."""
@@ -164,14 +175,20 @@ class SubnetLoop:
 
     async def _enis(self, snapshot: Snapshot) -> tuple[Eni, ...]:
         if not self.vpcs:
-            nodes = (target.node for target in snapshot.discovery.targets)
-            instances = [node.instance_id for node in nodes if node.instance_id]
-            if not instances:
-                raise Unavailable("ec2", "no node tells its instance id, so its VPC is not known")
-            self.vpcs = await self.reader.find_vpcs(instances)
-            if not self.vpcs:
-                raise Unavailable("ec2", "none of the nodes' instances has an ENI in this region")
+            self.vpcs = await self._find_vpcs(snapshot)
         return await self.reader.read_enis(vpc_ids=self.vpcs)
+
+    async def _find_vpcs(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the VPCs that the nodes are in, else the one that EKS was given."""
+        nodes = (target.node for target in snapshot.discovery.targets)
+        instances = [node.instance_id for node in nodes if node.instance_id]
+        found = await self.reader.find_vpcs(instances) if instances else ()
+        given = self.control_plane().vpc_id
+        if found or given:
+            return found or (given,)
+        if instances:
+            raise Unavailable("ec2", "none of the nodes' instances has an ENI in this region")
+        raise Unavailable("ec2", "no node tells its instance id, so its VPC is not known")
 
     async def _subnets(self, ids: Iterable[str]) -> tuple[Subnet, ...] | None:
         started = self.stopwatch()
@@ -189,20 +206,34 @@ class SubnetLoop:
         self.note(source, SourceHealth(not reason, succeeded, seconds, reason))
 
 
-def _ours(snapshot: Snapshot, enis: Sequence[Eni], before: Drifts) -> _Ours:
-    facts = _facts(snapshot, enis)
+def _ours(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni], before: Drifts) -> _Ours:
+    facts = _facts(snapshot, given, enis)
     owned = [(eni, classify(eni, facts)) for eni in enis]
     seen = {eni.subnet_id for eni, owner in owned if owner.use in _OURS}
     branches = Counter(owner.instance for _, owner in owned if owner.use is Use.POD_BRANCH)
     held = held_for_pods(owned)
     by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
     drifts = against_ec2(before, snapshot.outcomes, by_node)
-    return _Ours(facts, seen | set(facts.eniconfig_subnets), branches, drifts, node_enis(owned))
+    return _Ours(facts, seen | _named(facts), branches, drifts, node_enis(owned))
 
 
-def _facts(snapshot: Snapshot, enis: Sequence[Eni]) -> ClusterFacts:
+def _named(facts: ClusterFacts) -> frozenset[str]:
+    return facts.eniconfig_subnets | facts.cluster_subnets
+
+
+def _configured(snapshot: Snapshot | None, given: ControlPlane) -> ClusterFacts:
+    """What is known of the subnets without their ENIs."""
+    named = frozenset() if snapshot is None else frozenset(snapshot.discovery.eniconfigs.values())
+    return ClusterFacts(eniconfig_subnets=named, cluster_subnets=given.subnets)
+
+
+def _facts(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni]) -> ClusterFacts:
     discovery = snapshot.discovery
-    facts = facts_of(discovery, eniconfig_subnets=discovery.eniconfigs.values())
+    facts = facts_of(
+        discovery,
+        eniconfig_subnets=discovery.eniconfigs.values(),
+        cluster_subnets=given.subnets,
+    )
     nodes = {**facts.nodes, **nodes_of(snapshot.outcomes, enis)}
     return replace(facts, cluster=facts.cluster or cluster_name(enis, nodes), nodes=nodes)
 
@@ -228,4 +259,11 @@ def _with_partition(usage: SubnetUsage, told: Mapping[str, SubnetUsage]) -> Subn
     before = told.get(usage.subnet.id)
     if before is None:
         return usage
-    return replace(before, subnet=usage.subnet, free=usage.free, utilization=usage.utilization)
+    return replace(
+        before,
+        subnet=usage.subnet,
+        free=usage.free,
+        utilization=usage.utilization,
+        roles=tuple(role for role in Role if role in {*before.roles, *usage.roles}),
+        of_eks=usage.of_eks,
+    )

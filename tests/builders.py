@@ -6,8 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.core.counters import Series, index_of
+from exporter.core.eks import (
+    ADDON_ISSUES,
+    CLUSTER_ISSUES,
+    Addon,
+    EksCluster,
+    EksReport,
+    counted,
+)
 from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import (
+    ControlPlane,
     Counts,
     Discovery,
     Ec2Facts,
@@ -168,10 +177,17 @@ def snapshot(
     ec2_drifts: Mapping[str, int] | None = None,
     rooms: Iterable[SubnetRoom] = (),
     types: Iterable[InstanceType] = (),
+    settings: Mapping[str, str] | None = None,
     node_enis: Mapping[str, tuple[NodeEni, ...]] | None = None,
 ) -> Snapshot:
-    targets = tuple(outcome.target for outcome in outcomes)
-    discovery = Discovery(targets, nodes_known, identity or Identity(), others, eniconfigs or {})
+    discovery = Discovery(
+        tuple(outcome.target for outcome in outcomes),
+        nodes_known,
+        identity or Identity(),
+        others,
+        eniconfigs or {},
+        settings or {},
+    )
     told = Ec2Facts(
         homes=subnets or {},
         types={it.name: it for it in types},
@@ -265,3 +281,42 @@ def subnet_usage(id: str = "subnet-a", *, name: str = "pods-a", free: int = 151)
         drains=(),
         node_headroom={"m5.large": 15, "r6i.2xlarge": 4},
     )
+
+
+def addon(
+    name: str = "vpc-cni",
+    *issues: str,
+    version: str = "v1.19.2-eksbuild.1",
+    status: str = "ACTIVE",
+    latest: str = "v1.20.4-eksbuild.2",
+) -> Addon:
+    """An add-on that could be newer."""
+    return Addon(
+        name=name,
+        version=version,
+        status=status,
+        latest=latest,
+        issues=counted(issues, ADDON_ISSUES),
+    )
+
+
+def eks_cluster(
+    *issues: str,
+    version: str = "1.33",
+    platform: str = "eks.14",
+    vpc: str = "vpc-1",
+    subnets: frozenset[str] = frozenset({"subnet-a", "subnet-b"}),
+) -> EksCluster:
+    return EksCluster(
+        version=version,
+        platform=platform,
+        control_plane=ControlPlane(vpc, subnets),
+        issues=counted(issues, CLUSTER_ISSUES),
+    )
+
+
+def eks_report(*refused: str) -> EksReport:
+    """A cluster with a trouble, one add-on that is up to date, and one that is not well."""
+    current = addon("coredns", version="v1.11.4-eksbuild.2", latest="v1.11.4-eksbuild.2")
+    degraded = addon("vpc-cni", "AccessDenied", "AccessDenied", "Brandnew", status="DEGRADED")
+    return EksReport(eks_cluster("Ec2SubnetNotFound"), (degraded, current), refused)

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import ClientSession, web
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from exporter.app import Identified, run, selection, split_address
+from exporter.app import Aws, Identified, run, selection, split_address
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
-from exporter.core.model import Discovery, Identity
+from exporter.core.model import ControlPlane, Discovery, Identity
 from exporter.inputs.kube.reviews import WHETHER, WHO
 from exporter.outputs.prometheus import Format, NodeMetrics, Selection, Sheet
 from exporter.settings import load
@@ -85,6 +86,25 @@ class TestTheIdentity:
         told = Told("vpc-9", "by-tag")
         identified = Identified(Found(found), cluster, "", lambda: told)
         assert identified.discover() == Discovery((target(),), nodes_known=True, identity=wanted)
+
+    @pytest.mark.parametrize(
+        ("by_ec2", "by_eks", "vpc"),
+        [
+            pytest.param("vpc-1", "vpc-9", "vpc-1", id="EC2 knows it"),
+            pytest.param("", "vpc-9", "vpc-9", id="EKS alone does"),
+            pytest.param("vpc-1", None, "vpc-1", id="EKS is switched off"),
+            pytest.param(None, "vpc-9", "vpc-9", id="EC2 is switched off"),
+            pytest.param(None, None, "", id="both are switched off"),
+        ],
+    )
+    def test_has_the_vpc_that_aws_tells(
+        self, by_ec2: str | None, by_eks: str | None, vpc: str
+    ) -> None:
+        subnets = None if by_ec2 is None else SimpleNamespace(told=Told(by_ec2, "by-tag"))
+        plane = ControlPlane(by_eks or "")
+        eks = None if by_eks is None else SimpleNamespace(control_plane=plane)
+        told = Aws(subnets, eks).told()  # type: ignore[arg-type]
+        assert told == Told(vpc, "" if by_ec2 is None else "by-tag")
 
     def test_follows_what_is_told_later(self) -> None:
         told = [Told()]
@@ -182,6 +202,7 @@ def by_source(samples: Iterable[Sample], name: str) -> dict[str, float]:
     }
 
 
+REQUESTS = {(*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES}
 BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods", "eniconfigs", "cninodes"}
 
 
@@ -192,10 +213,16 @@ BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods", "eniconfigs", "cn
         pytest.param(
             "ipamd,ec2",
             {*BASIC, "ec2_enis", "ec2_subnets"},
-            {(*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES},
+            {it for it in REQUESTS if it[0] == "ec2"},
             id="EC2 on",
         ),
-        pytest.param("ipamd", BASIC, set(), id="EC2 off"),
+        pytest.param(
+            "eks", {*BASIC, "eks"}, {it for it in REQUESTS if it[0] == "eks"}, id="EKS on"
+        ),
+        pytest.param(
+            "ipamd,ec2,eks", {*BASIC, "ec2_enis", "ec2_subnets", "eks"}, REQUESTS, id="all on"
+        ),
+        pytest.param("ipamd", BASIC, set(), id="AWS off"),
     ],
 )
 def test_only_the_sources_that_are_on_are_told(
@@ -239,7 +266,7 @@ def test_ec2_is_read_once_there_is_a_snapshot_of_the_nodes(
 
     samples = asyncio.run(scenario())
     up = by_source(samples, "source_up")
-    assert up == {**dict.fromkeys(up, 1), "ec2_enis": 0, "ec2_subnets": 0}
+    assert up == {**dict.fromkeys(up, 1), "ec2_enis": 0, "ec2_subnets": 0, "eks": 0}
     names = [it.labels["cluster"] for it in samples if it.name == "vpc_cni_cluster_info"]
     assert names == ["prod"]
     (reason,) = {it.getMessage() for it in caplog.records if "its VPC" in it.getMessage()}

@@ -12,16 +12,27 @@ from prometheus_client import CollectorRegistry
 
 from exporter import __version__
 from exporter.board import Board
+from exporter.core.eks import EksReport
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Outcome, Reason
 from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
 from exporter.outputs.prometheus import Format, Selection, draw, finish
 from exporter.outputs.web import Pages
-from tests.builders import NOW, read, report, snapshot, subnet_usage, unread, without_enis
+from tests.builders import (
+    NOW,
+    eks_report,
+    read,
+    report,
+    snapshot,
+    subnet_usage,
+    unread,
+    without_enis,
+)
 
 MAX_AGE = 90.0
 SUBNETS_MAX_AGE = 180.0
+EKS_MAX_AGE = 2700.0
 
 
 @dataclass
@@ -38,7 +49,11 @@ class Shown:
     def __init__(self, chosen: Selection | None = None, *, now: float = 1_000.0) -> None:
         self.clock = Clock(now)
         self.board = Board(
-            chosen or Selection(), MAX_AGE, self.clock, subnets_max_age=SUBNETS_MAX_AGE
+            chosen or Selection(),
+            MAX_AGE,
+            self.clock,
+            subnets_max_age=SUBNETS_MAX_AGE,
+            eks_max_age=EKS_MAX_AGE,
         )
 
     def publish(self, *outcomes: Outcome, at: float = NOW, seconds: float = 0.25) -> None:
@@ -210,6 +225,34 @@ class TestTheReportOnSubnets:
         assert shown.text().splitlines()[2:] == [b'vpc_cni_subnet_size{subnet_id="subnet-b"} 64']
 
 
+def drawn_eks(told: EksReport, form: Format = Format.TEXT) -> bytes:
+    return draw(Selection().eks_tables(), told, {}).block(form).plain
+
+
+class TestTheReportOfEks:
+    @forms
+    def test_stands_last_and_is_withdrawn_by_its_own_age(self, form: Format) -> None:
+        shown = Shown()
+        shown.publish(read())
+        shown.put(subnet_usage())
+        asyncio.run(shown.board.eks.put(eks_report()))
+        nodes, subnets = drawn(read(), form=form), drawn_subnets(subnet_usage(), form=form)
+        eks = drawn_eks(eks_report(), form)
+        seen = []
+        for age in (MAX_AGE, SUBNETS_MAX_AGE, EKS_MAX_AGE, EKS_MAX_AGE + 0.1):
+            shown.clock.now = 1_000.0 + age
+            seen.append(shown.text(form))
+        assert seen == [nodes + subnets + eks, subnets + eks, eks, b""]
+
+    def test_is_what_is_selected(self) -> None:
+        shown = Shown(Selection(allow=("vpc_cni_addon_update_available",)))
+        asyncio.run(shown.board.eks.put(eks_report()))
+        assert shown.text().splitlines()[2:] == [
+            b'vpc_cni_addon_update_available{addon="vpc-cni"} 1',
+            b'vpc_cni_addon_update_available{addon="coredns"} 0',
+        ]
+
+
 class TestTheHealthOfIpamd:
     @pytest.mark.parametrize(
         ("outcomes", "up"),
@@ -329,6 +372,14 @@ class TestNewsOfASource:
         board.note_aws(Source.EC2_SUBNETS, FORBIDDEN, requests)
         board.note_aws(Source.EC2_ENIS, UP, requests)
         assert [it.getMessage() for it in caplog.records] == [f"source is down: {FORBIDDEN.reason}"]
+
+    def test_from_one_service_leave_what_was_asked_of_another(self) -> None:
+        shown = Shown()
+        ec2 = {("ec2", "DescribeSubnets", "ok"): 3}
+        for count in (1, 2):
+            shown.board.note_aws(Source.EC2_SUBNETS, UP, ec2)
+            shown.board.note_aws(Source.EKS, UP, {("eks", "DescribeCluster", "ok"): count})
+        assert shown.board.health.aws_requests == {**ec2, ("eks", "DescribeCluster", "ok"): 2}
 
     def test_that_are_good_from_the_start_are_not_told(
         self, caplog: pytest.LogCaptureFixture

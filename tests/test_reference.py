@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from exporter.core.catalog import METRICS
+from exporter.core.cni_settings import NAMES, NUMBERS
 from exporter.reference import metrics_page, settings_page, write
 from exporter.settings import ACCEPTED, ALIASES, FIELDS
 
@@ -40,6 +42,13 @@ def test_metrics_stand_in_three_sections() -> None:
     assert {name.startswith("`vpc_cni_exporter_") for name, *_ in rows(own)} == {True}
     assert {name.startswith("`awscni_") for name, *_ in rows(legacy)} == {True}
     assert len(rows(cluster)) + len(rows(own)) + len(rows(legacy)) == len(METRICS)
+
+
+def test_the_settings_of_the_cni_that_are_told_of_are_on_the_page() -> None:
+    told = section(metrics_page(), "Settings of the CNI")
+    numbers, _, others = told.partition("Others: ")
+    assert re.findall(r"`([A-Za-z0-9_]+)`", numbers)[2:] == list(NUMBERS)
+    assert [*NUMBERS, *re.findall(r"`([A-Za-z0-9_]+)`", others)] == list(NAMES)
 
 
 def test_every_setting_is_on_the_page_with_its_names_default_and_meaning() -> None:

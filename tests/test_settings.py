@@ -57,7 +57,7 @@ DEFAULTS = {
     "region": "",
     "namespace": "kube-system",
     "kubeconfig": "",
-    "sources": ("ipamd", "ec2"),
+    "sources": ("ipamd", "ec2", "eks"),
     "interval": 30.0,
     "scrape_timeout": 5.0,
     "scrape_concurrency": 200,
@@ -69,6 +69,8 @@ DEFAULTS = {
     "allow_loopback_targets": False,
     "ec2_subnets_interval": 60.0,
     "ec2_enis_interval": 180.0,
+    "eks_interval": 900.0,
+    "forecast_min_history": 3600.0,
     "metrics_allow": (),
     "metrics_deny": (),
     "node_metrics": "all",
@@ -167,7 +169,7 @@ class TestPrecedence:
             id="a list",
         ),
         pytest.param({"EXPORTER_SOURCES": "ipamd"}, {"sources": ("ipamd",)}, id="one source"),
-        pytest.param({"EXPORTER_SOURCES": " ipamd , ec2"}, {}, id="all sources"),
+        pytest.param({"EXPORTER_SOURCES": " ipamd , ec2,eks"}, {}, id="all sources"),
         pytest.param({"EXPORTER_SOURCES": ","}, {"sources": ()}, id="no source"),
         pytest.param(
             {"EXPORTER_EC2_SUBNETS_INTERVAL": "0.5", "EXPORTER_EC2_ENIS_INTERVAL": "90"},
@@ -203,7 +205,7 @@ def test_variables_are_read_as_they_are_meant(
 
 ADDRESS = "must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681"
 NO_NUMBER = "input should be a valid number, unable to parse string as a number"
-SOURCES = "there are ipamd, ec2"
+SOURCES = "there are ipamd, ec2, eks"
 NO_INTEGER = "input should be a valid integer, unable to parse string as an integer"
 
 
@@ -246,6 +248,12 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
             id="introspection before its time",
         ),
         pytest.param("ec2_subnets_interval", "1m", NO_NUMBER, id="subnets by the minute"),
+        pytest.param(
+            "forecast_min_history",
+            "21601",
+            "input should be less than or equal to 21600",
+            id="more history than is kept",
+        ),
         pytest.param(
             "ec2_enis_interval", "0", "input should be greater than 0", id="ENIs all the time"
         ),

@@ -28,11 +28,17 @@ data "aws_iam_policy_document" "exporter" {
     ]
     resources = ["*"]
   }
+
+  statement {
+    sid       = "Eks"
+    actions   = ["eks:DescribeAddon", "eks:DescribeAddonVersions", "eks:DescribeCluster"]
+    resources = ["*"]
+  }
 }
 
 resource "aws_iam_policy" "exporter" {
   name_prefix = "${var.name}-"
-  description = "Lets vpc-cni-exporter read the subnets of EKS clusters"
+  description = "Lets vpc-cni-exporter read EKS clusters and their subnets"
   policy      = data.aws_iam_policy_document.exporter.json
   tags        = var.tags
 }

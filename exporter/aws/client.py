@@ -68,9 +68,10 @@ class Service:
     def call(self, operation: str, **request: Any) -> Mapping[str, Any]:
         """Return the answer of an operation; raises `Unavailable` alone."""
         client = self._current()
+        ask = getattr(client, xform_name(operation))
         try:
             with translated(self._config.service, operation):
-                answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**request)
+                answer: Mapping[str, Any] = ask(**request)
         except Untrusted:
             self._forget(client)
             raise

@@ -39,6 +39,10 @@ class Untrusted(Unavailable):
     """There are no credentials, or AWS does not take them; others may be there next time."""
 
 
+class Missing(Unavailable):
+    """AWS does not have what was asked for, which is an answer too."""
+
+
 class Malformed(Unavailable):
     """The answer does not have the form it should."""
 
@@ -67,6 +71,7 @@ _NOT_ALLOWED = frozenset(
         "UnsupportedOperation",
     }
 )
+_MISSING = frozenset({"ResourceNotFoundException"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NOT_TAKEN = frozenset(
     {
@@ -109,6 +114,15 @@ _CREDENTIALS = (
     aws.SSOError,
     aws.LoginError,
 )
+# What its parsers raise over answers; that of JSON takes any JSON for what it should be.
+_PARSER_ERRORS = (
+    ResponseParserError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 # What the library raises over files that people write, and over an agent's strange answers.
 _LOADER_ERRORS = (OSError, ValueError, TypeError, AttributeError, LookupError)
 
@@ -150,7 +164,7 @@ def translated(system: str, operation: str) -> Iterator[None]:
         raise refusal(system, operation, error.response) from error
     except (aws.BotoCoreError, OSError) as error:
         raise _own(system, error) from error
-    except (ResponseParserError, ValueError) as error:
+    except _PARSER_ERRORS as error:
         raise Malformed(system, f"{operation}: malformed answer") from error
 
 
@@ -165,6 +179,8 @@ def refusal(system: str, operation: str, answer: Any) -> Unavailable:
         return Refused(system, f"{operation} is not allowed ({code})")
     if code in _THROTTLED:
         return Unavailable(system, f"{operation} was throttled ({code})")
+    if code in _MISSING:
+        return Missing(system, f"{operation} found nothing ({code})")
     told = f"HTTP {_status(answer)}"
     return Unavailable(system, f"{operation} failed ({told} {code})".replace(" )", ")"))
 
@@ -176,6 +192,8 @@ def outcome(answer: Any) -> Outcome:
     if _status(answer) < 300:
         return Outcome.OK
     code = _code(answer)
+    if code in _MISSING:
+        return Outcome.OK
     if code in _THROTTLED:
         return Outcome.THROTTLED
     known = code in _NOT_ALLOWED or code in _EXPIRED or code in _NOT_TAKEN

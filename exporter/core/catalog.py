@@ -12,12 +12,14 @@ from enum import Enum, StrEnum
 from itertools import repeat
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from exporter.core import counters
+from exporter.core import cni_settings, counters
 from exporter.core.counters import Family
+from exporter.core.eks import Addon, EksCluster, EksReport
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
 from exporter.core.model import IpMode, Reason
 from exporter.core.report import Report, Totals
 from exporter.core.subnets import SubnetUsage
+from exporter.core.upgrade import addresses_ready
 from exporter.core.usage import NodeUsage, Usage
 
 PREFIX = "vpc_cni"
@@ -141,6 +143,10 @@ NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.name,))
 SUBNET: Scope[SubnetUsage] = Scope("subnet", ("subnet_id",), lambda row: (row.subnet.id,))
 # Leaks are told apart like subnets, but are not a property of one.
 LEAKS = replace(SUBNET, name="")
+ALL_SUBNETS: Scope[tuple[SubnetUsage, ...]] = Scope("cluster", (), lambda _: ())
+EKS_CLUSTER: Scope[EksCluster] = Scope("cluster", (), lambda _: ())
+ADDON: Scope[Addon] = Scope("addon", ("addon",), lambda row: (row.name,))
+SETTING: Scope[Totals] = Scope("setting", (), lambda _: ())
 EXPORTER: Scope[Health] = Scope("exporter", (), lambda _: ())
 LEGACY: Scope[Usage] = Scope("legacy", (), lambda _: ())
 
@@ -505,6 +511,63 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         help="ENIs that the CNI made, that are attached to nothing for more than ten minutes, and "
         "that hold addresses of the subnet. `unknown` are those that no tag gives to a cluster.",
     ),
+    gauge(
+        "exhaustion",
+        SUBNET,
+        lambda row: row.exhaustion_seconds,
+        unit=Unit.SECONDS,
+        help="Seconds until nothing is left for pods, if free addresses go on falling as they did: "
+        "by Theil-Sen over the latest hour (forecast_min_history) to six hours. Absent where they "
+        "do not fall evenly, have recovered, or there is no such history yet.",
+    ),
+)
+
+_ALL_SUBNETS_METRICS: tuple[Metric[tuple[SubnetUsage, ...]], ...] = (
+    gauge(
+        "upgrade_addresses_ready",
+        ALL_SUBNETS,
+        addresses_ready,
+        unit=Unit.BOOLEAN,
+        help="1 where EKS finds the addresses that an upgrade of the control plane takes: five "
+        "free ones in the subnets that EKS was given, in each of two zones or more; 0 where not.",
+    ),
+)
+
+_EKS_CLUSTER_METRICS: tuple[Metric[EksCluster], ...] = (
+    labelled(
+        "health_issues{code}",
+        EKS_CLUSTER,
+        lambda row: {(code,): count for code, count in row.issues.items()},
+        help="Issues with the cluster's health that EKS tells of, by its code; those that the EKS "
+        "API did not have when the exporter was released are `other`.",
+    ),
+)
+
+_ADDON_METRICS: tuple[Metric[Addon], ...] = (
+    labelled(
+        "{version,status,latest_version}",
+        ADDON,
+        lambda row: {(row.version, row.status, row.latest): 1.0},
+        unit=Unit.INFO,
+        help="An installed EKS add-on, of vpc-cni, coredns, kube-proxy and adot: its version, its "
+        "state, and the newest version for the cluster's version of Kubernetes, empty where "
+        "unknown. Always 1.",
+    ),
+    gauge(
+        "update_available",
+        ADDON,
+        lambda row: None if row.outdated is None else float(row.outdated),
+        unit=Unit.BOOLEAN,
+        help="1 where a newer version of the add-on works with the cluster's version of Kubernetes "
+        "(which need not be EKS's default), 0 where not.",
+    ),
+    labelled(
+        "health_issues{code}",
+        ADDON,
+        lambda row: {(code,): count for code, count in row.issues.items()},
+        help="Issues with the add-on's health that EKS tells of, by its code; those that the EKS "
+        "API did not have when the exporter was released are `other`.",
+    ),
 )
 
 
@@ -528,6 +591,26 @@ def _durations(totals: Totals) -> Iterable[Sample]:
         yield "_sum", child.values, milliseconds / 1000
         yield "_count", child.values, totals.counts[calls]
 
+
+def _numbers(totals: Totals) -> Labelled:
+    return {(name,): cni_settings.number(name, it) for name, it in totals.settings.items()}
+
+
+_SETTINGS: tuple[Metric[Totals], ...] = (
+    labelled(
+        "{name,value}",
+        SETTING,
+        lambda totals: {(name, value): 1.0 for name, value in totals.settings.items()},
+        help="A setting of the CNI as the aws-node DaemonSet has it, of those that change what "
+        "addresses mean; one that is not set has no sample. Always 1.",
+    ),
+    labelled(
+        "value{name}",
+        SETTING,
+        _numbers,
+        help="A setting of the CNI that is a whole number, as the aws-node DaemonSet has it.",
+    ),
+)
 
 _CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
     labelled(
@@ -609,12 +692,16 @@ def _by_source(
     }
 
 
+# Whether a service is asked at all.
+_AWS_SOURCES = {"ec2": Source.EC2_ENIS, "eks": Source.EKS}
+
+
 def _requests(health: Health) -> Labelled:
     return {
         (service, operation, outcome): health.aws_requests.get((service, operation, outcome), 0)
         for service, operation in AWS_OPERATIONS
         for outcome in AWS_OUTCOMES
-        if Source.EC2_ENIS in health.sources
+        if _AWS_SOURCES[service] in health.sources
     }
 
 
@@ -760,6 +847,7 @@ LEGACY_TABLE = replace(_CLUSTER_TABLE, scope=LEGACY, metrics=_LEGACY_METRICS)
 EXPORTER_METRICS = _EXPORTER_METRICS
 TABLES: tuple[ReportTable, ...] = (
     Table(TOTALS, lambda report: (report.totals,), _CLUSTER_TOTALS),
+    Table(SETTING, lambda report: (report.totals,), _SETTINGS),
     _CLUSTER_TABLE,
     Table(ZONE, lambda report: report.zones, _usage_metrics(ZONE, " of the zone")),
     Table(
@@ -770,10 +858,26 @@ TABLES: tuple[ReportTable, ...] = (
 
 SubnetTable = Table[tuple[SubnetUsage, ...], SubnetUsage]
 SUBNET_TABLE: SubnetTable = Table(SUBNET, lambda subnets: subnets, _SUBNET_METRICS)
+ALL_SUBNETS_TABLE: Table[tuple[SubnetUsage, ...], tuple[SubnetUsage, ...]] = Table(
+    ALL_SUBNETS, lambda subnets: (subnets,), _ALL_SUBNETS_METRICS
+)
+
+EksTable = Table[EksReport, EksCluster] | Table[EksReport, Addon]
+_EKS_CLUSTER_TABLE: Table[EksReport, EksCluster] = Table(
+    EKS_CLUSTER,
+    lambda report: () if report.cluster is None else (report.cluster,),
+    _EKS_CLUSTER_METRICS,
+)
+EKS_TABLES: tuple[EksTable, ...] = (
+    _EKS_CLUSTER_TABLE,
+    Table(ADDON, lambda report: report.addons, _ADDON_METRICS),
+)
 
 METRICS = (
     *(metric for table in TABLES for metric in table.metrics),
     *SUBNET_TABLE.metrics,
+    *ALL_SUBNETS_TABLE.metrics,
+    *(metric for table in EKS_TABLES for metric in table.metrics),
     *EXPORTER_METRICS,
     *LEGACY_TABLE.metrics,
 )

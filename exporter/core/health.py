@@ -23,6 +23,7 @@ class Source(StrEnum):
     EC2_ENIS = "ec2_enis"
     REVIEWS = "reviews"  # who may see the figures, as Kubernetes tells of bearer tokens
     WEB_CONFIG = "web_config"  # and as the web-config has it; down while its files are no use
+    EKS = "eks"
 
 
 # Always on; the others join when they are switched on.
@@ -42,6 +43,9 @@ AWS_OPERATIONS = (
     ("ec2", "DescribeNetworkInterfaces"),
     ("ec2", "DescribeSubnets"),
     ("ec2", "GetSubnetCidrReservations"),
+    ("eks", "DescribeAddon"),
+    ("eks", "DescribeAddonVersions"),
+    ("eks", "DescribeCluster"),
 )
 AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")
 

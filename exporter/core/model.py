@@ -199,7 +199,8 @@ class Discovery:
     """What should be read now. `nodes_known` is false where nodes may not be listed.
 
     `others` are nodes that never run aws-node: Windows, Fargate, Auto Mode, hybrid.
-    `eniconfigs` are the subnets for pods by the ENIConfig that names them.
+    `eniconfigs` are the subnets for pods by the ENIConfig that names them. `settings` are the
+    variables that the DaemonSet gives aws-node.
     """
 
     targets: tuple[Target, ...]
@@ -207,6 +208,7 @@ class Discovery:
     identity: Identity = Identity()
     others: tuple[Node, ...] = ()
     eniconfigs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +298,14 @@ class InstanceType:
     def prefixes(self) -> bool:
         """Whether it can have delegated prefixes: Nitro and bare metal alone."""
         return self.bare_metal or self.hypervisor == "nitro"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """What EKS was given for the cluster's control plane; empty where EKS does not tell."""
+
+    vpc_id: str = ""
+    subnets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

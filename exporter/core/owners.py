@@ -68,12 +68,15 @@ class LeakOwner(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterNode:
-    """A node of this cluster, and what ipamd there says of IPv4; None where it says nothing."""
+    """A node of this cluster, and what ipamd there says of IPv4; None where it says nothing.
+
+    `multi_nic` says whether ipamd manages all network cards, None where its settings are not known.
+    """
 
     name: str
     reading: Reading | None = None
     manages_untagged: bool = True
-    multi_nic: bool = False
+    multi_nic: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +227,20 @@ def _is_managed(eni: Eni, node: ClusterNode) -> bool:
     """Whether ipamd manages an ENI of its node (reference 2.2, 5.1)."""
     if is_primary(eni) or eni.interface_type == "trunk":
         return True
-    if eni.interface_type == "efa-only" or (eni.network_card > 0 and not node.multi_nic):
+    if eni.interface_type == "efa-only" or (eni.network_card > 0 and not _is_on_managed(eni, node)):
         return False
     mark = eni.tags.get(_NO_MANAGE_TAG)
     if mark is not None:
         return mark != "true"
     return node.manages_untagged or eni.tags.get(_INSTANCE_TAG) == eni.instance_id
+
+
+def _is_on_managed(eni: Eni, node: ClusterNode) -> bool:
+    """Whether ipamd manages the further network card that an ENI is on.
+
+    Where its settings are not known, as between two aws-node pods, its own ENI there says so.
+    """
+    return eni.created is not None if node.multi_nic is None else node.multi_nic
 
 
 def is_primary(eni: Eni) -> bool:

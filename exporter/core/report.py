@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.core import cni_settings
 from exporter.core.blocked import blocked
 from exporter.core.counters import Ledger, advance
 from exporter.core.drift import Drifts, against_page
@@ -24,10 +25,14 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What is known of the cluster as a whole: its identity, and its counters by series index."""
+    """What is known of the cluster as a whole: its identity, and its counters by series index.
+
+    `settings` are those of the CNI, as the DaemonSet has them.
+    """
 
     identity: Identity
     counts: tuple[float, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,11 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
     zones, nodegroups = found.groups
     report = Report(
         time=snapshot.time,
-        totals=Totals(snapshot.discovery.identity, ledger.totals),
+        totals=Totals(
+            snapshot.discovery.identity,
+            ledger.totals,
+            cni_settings.published(snapshot.discovery.settings),
+        ),
         cluster=replace(total("", nodes), headroom=found.cluster),
         zones=_with_headroom(grouped(known, lambda usage: usage.zone), zones),
         nodegroups=_with_headroom(grouped(known, lambda usage: usage.nodegroup), nodegroups),

@@ -17,7 +17,7 @@ from exporter.core.dial import refusal
 from exporter.core.model import STARTING_SECONDS, Outcome, Read, Reading, Reason, Target, Unread
 from exporter.inputs import http
 from exporter.inputs.fetch import Fetch, FetchFailed, Place
-from exporter.inputs.introspection import Introspections
+from exporter.inputs.introspection import Introspections, Visit
 from exporter.inputs.ipamd_page import parse_page
 
 # Reasons that a node's first minutes explain.
@@ -85,23 +85,42 @@ class _Crowd:
         await self._busy.acquire()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take the room there is, give the busy one's place up early if it takes too long."""
-        busy = True
+    def place(self) -> Iterator[_Place]:
+        """Take the room there is."""
+        place = _Place(self._busy.release, self._patience)
+        try:
+            yield place
+        finally:
+            place.give_up()
+            self._sockets.release()
 
-        def give_up() -> None:
-            nonlocal busy
-            if busy:
-                busy = False
-                self._busy.release()
 
-        patience = asyncio.get_running_loop().call_later(self._patience, give_up)
+class _Place:
+    """A busy one's place, which is given up early for a node that keeps us waiting.
+
+    Time that we take ourselves is not the node's: an answer that waits to be parsed must not let
+    another one in beside it.
+    """
+
+    def __init__(self, release: Callable[[], None], patience: float) -> None:
+        self._release = release
+        self._patience = patience
+        self._held = True
+
+    def give_up(self) -> None:
+        """Let another node be asked, once."""
+        if self._held:
+            self._held = False
+            self._release()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for the node, and give the place up if that takes too long."""
+        patience = asyncio.get_running_loop().call_later(self._patience, self.give_up)
         try:
             yield
         finally:
             patience.cancel()
-            give_up()
-            self._sockets.release()
 
 
 class _Pace:
@@ -176,23 +195,26 @@ class Nodes:
 
     async def _ask(self, target: Target, crowd: _Crowd, pace: _Pace) -> Outcome:
         try:
-            with crowd.place():
+            with crowd.place() as place:
                 await pace.wait()
                 deadline = asyncio.get_running_loop().time() + self._config.timeout
-                async with asyncio.timeout(self._config.timeout * _OVERTIME):
-                    body = await self._fetch(target)
-                await pace.wait()
-                reading = self._parse(target, body)
+                visit = Visit(deadline, pace.wait, place.waiting)
+                reading = await self._page(target, visit)
                 if self._introspection is None:
                     return Read(target, reading)
-                told = await self._introspection.of(target, deadline=deadline, turn=pace.wait)
+                told = await self._introspection.of(target, visit)
                 return Read(target, replace(reading, introspection=told) if told else reading)
         except FetchFailed as failed:
             return self._unread(target, failed.reason, failed.detail)
         except TimeoutError:
             return self._unread(target, Reason.TIMEOUT, "no answer")
 
-    def _parse(self, target: Target, body: bytes) -> Reading:
+    async def _page(self, target: Target, visit: Visit) -> Reading:
+        """Return what a node's page says; its bytes are not kept while introspection is asked."""
+        with visit.waiting():
+            async with asyncio.timeout(self._config.timeout * _OVERTIME):
+                body = await self._fetch(target)
+        await visit.turn()
         several_cards = target.pod is not None and target.pod.enabled("ENABLE_MULTI_NIC")
         return parse_page(body, self._clock(), several_cards=several_cards)
 

@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client import generate_latest as self_metrics
 
 from exporter.core.catalog import (
+    ALL_SUBNETS_TABLE,
+    EKS_TABLES,
     EXPORTER_METRICS,
     LEGACY_TABLE,
     NODE_TABLE,
@@ -27,15 +29,16 @@ from exporter.core.catalog import (
     TABLES,
     Draw,
     Drawn,
+    EksTable,
     Key,
     Kind,
     LabelTexts,
     Metric,
     ReportTable,
     Sample,
-    SubnetTable,
 )
 from exporter.core.health import Health
+from exporter.core.subnets import SubnetUsage
 
 # Level 1 costs a ninth of level 9 on such text and gives away a fifth of the size.
 _GZIP_LEVEL = 1
@@ -79,9 +82,13 @@ class Selection:
         chosen += [table for table in (nodes, LEGACY_TABLE if self.legacy else None) if table]
         return tuple(table.only(self.wants) for table in chosen)
 
-    def subnet_tables(self) -> tuple[SubnetTable, ...]:
+    def subnet_tables(self) -> tuple[Drawable[tuple[SubnetUsage, ...]], ...]:
         """Return the catalog's tables on subnets with the metrics that are published."""
-        return (SUBNET_TABLE.only(self.wants),)
+        return SUBNET_TABLE.only(self.wants), ALL_SUBNETS_TABLE.only(self.wants)
+
+    def eks_tables(self) -> tuple[EksTable, ...]:
+        """Return the catalog's tables on what EKS tells with the metrics that are published."""
+        return tuple(table.only(self.wants) for table in EKS_TABLES)
 
 
 Row = TypeVar("Row")

@@ -3,6 +3,7 @@
 The real exporter is run against it in tests, demo and benchmarks; it shares no code with it.
 """
 
-from exporter.sim.simulation import Options, Simulation
+from exporter.sim.options import Options
+from exporter.sim.simulation import Simulation
 
 __all__ = ["Options", "Simulation"]

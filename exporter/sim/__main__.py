@@ -14,12 +14,13 @@ import stat
 import sys
 from pathlib import Path
 
+from exporter.sim.connections import IDLE_SECONDS
 from exporter.sim.control import Control
-from exporter.sim.daemon import IDLE_SECONDS
 from exporter.sim.kube_api import BOOKMARK_SECONDS
 from exporter.sim.listener import Listener
-from exporter.sim.living.scenarios import SCENARIOS
-from exporter.sim.simulation import STARTUP_SECONDS, Options, Simulation
+from exporter.sim.living.all_scenarios import SCENARIOS
+from exporter.sim.options import REACHES, STARTUP_SECONDS, Options
+from exporter.sim.simulation import Simulation
 
 
 def main() -> int:
@@ -55,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
     add("--ec2-port", type=int, default=0, help="port of a living cluster's EC2")
+    add("--eks-port", type=int, default=0, help="port of a living cluster's EKS")
     add("--count-reserved", action="store_true", help="EC2 counts reserved addresses as available")
     add("--control-port", type=int, default=0, help="port of the control interface")
+    add("--introspection-port", type=int, default=0, help="port of ipamd's introspection")
+    add("--introspection", choices=list(REACHES), default="none", help="nodes that can be asked")
     add("--env", type=_variable, action="append", default=[], help="aws-node variable, NAME=VALUE")
     add("--startup", type=float, default=STARTUP_SECONDS, help="seconds a new pod is pending")
     add("--idle", type=float, default=IDLE_SECONDS, help="seconds until an idle connection closes")
@@ -101,7 +105,10 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         bookmarks=arguments.bookmarks,
         speed=arguments.speed,
         ec2_port=arguments.ec2_port,
+        eks_port=arguments.eks_port,
         count_reserved=arguments.count_reserved,
+        introspection=arguments.introspection,
+        introspection_port=arguments.introspection_port,
     )
     if arguments.replay is not None:
         return Simulation.replay(arguments.replay, options)
@@ -113,14 +120,16 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
 
 def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
     path = simulation.options.kubeconfig
-    ec2 = simulation.ec2
-    found: dict[str, object] = {} if ec2 is None else {"aws_environment": ec2.environment()}
+    services = [it for it in (simulation.ec2, simulation.eks) if it is not None]
+    aws = {name: text for service in services for name, text in service.environment().items()}
+    found: dict[str, object] = {"aws_environment": aws} if aws else {}
     return {
         "api": simulation.api_url,
         "control": control.url,
         "kubeconfig": str(path) if path is not None else None,
         "token": simulation.token(),
         "ipamd_port": simulation.ipamd_port,
+        "introspection_port": simulation.introspection_port,
         "namespace": simulation.namespace,
         **found,
     }

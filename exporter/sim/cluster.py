@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from exporter.sim import objects
+from exporter.sim import custom_objects, objects
 from exporter.sim.facts import Process
+from exporter.sim.introspection_faults import Reach
 from exporter.sim.nodes import AwsNodePod, Kind, Machine, Node
 from exporter.sim.objects import DaemonSetPlan
 from exporter.sim.store import Object, Store
@@ -51,6 +52,8 @@ class Cluster:
         self.store = Store()
         self.nodes: dict[str, Node] = {}
         self.eni_configs: dict[str, str] = {}
+        self.cni_nodes: dict[str, Mapping[str, str]] = {}
+        self.reaches: Callable[[int], Reach] = lambda number: Reach.CLOSED
         self.namespace = NAMESPACE
         self.plan = DaemonSetPlan(NAMESPACE, objects.seeded_uid(self.rng), LATEST, {**ENV, **env})
         self._addresses = self._loopback(base)
@@ -61,6 +64,10 @@ class Cluster:
     def expected(self) -> list[Node]:
         """The nodes that the DaemonSet selects."""
         return [node for node in self.nodes.values() if node.machine.kind is Kind.REGULAR]
+
+    def env(self, node: Node) -> Mapping[str, str]:
+        """Return the environment of a node's aws-node container."""
+        return {**self.plan.env, **node.env} if node.env else self.plan.env
 
     def new_node(self, machine: Machine, *, age: float = 0.0) -> Node:
         """Make a node of this kind; it is not in the cluster before `add`."""
@@ -74,6 +81,7 @@ class Cluster:
             instance_id=f"i-{self.rng.getrandbits(68):017x}",
             machine=machine,
             created=self.clock() - age,
+            reach=self.reaches(number),
         )
 
     def add(self, node: Node, process: Process | None, *, version: str = LATEST) -> None:
@@ -124,6 +132,8 @@ class Cluster:
         ):
             self.store.delete("pods", stored.key)
         node.pods.clear()
+        if self.cni_nodes.pop(node.name, None) is not None:
+            self.store.delete("cninodes", ("", node.name))
         self.store.delete("nodes", ("", node.name))
 
     def configure_enis(self, name: str, subnet: str | None) -> None:
@@ -134,7 +144,15 @@ class Cluster:
             return
         self.eni_configs[name] = subnet
         fields = {"metadata.name": name, "metadata.namespace": ""}
-        self.store.put("eniconfigs", objects.eni_config(name, subnet), fields=fields)
+        self.store.put("eniconfigs", custom_objects.eni_config(name, subnet), fields=fields)
+
+    def feature(self, node: Node, features: Mapping[str, str]) -> None:
+        """Show in a node's CNINode what ipamd there asks for, unless it shows just that."""
+        if self.cni_nodes.get(node.name) != features:
+            self.cni_nodes[node.name] = features
+            fields = {"metadata.name": node.name, "metadata.namespace": ""}
+            shown = custom_objects.cni_node(node.name, features)
+            self.store.put("cninodes", shown, fields=fields)
 
     def settle(self) -> None:
         """Show what belongs to no node in particular, and begin the history here."""

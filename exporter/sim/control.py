@@ -5,7 +5,7 @@ Every answer is JSON; a request that makes no sense is answered 400 with an `err
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,10 +13,14 @@ from aiohttp import web
 
 from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
+from exporter.sim.eks_server import EksServer
+from exporter.sim.living.trial import Trial, world_of
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
+from exporter.sim.vpc import Refusal
 
 Body = dict[str, Any]
+_PLAN = ("action", "times", "after", "seconds")
 
 
 class Control:
@@ -39,10 +43,13 @@ class Control:
                 web.post("/rest", self._rest),
                 web.post("/step", self._step),
                 web.post("/faults", self._faults),
+                web.post("/introspection", self._introspection),
                 web.post("/events", self._events),
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
+                web.post("/eks", self._eks),
                 web.post("/subnets", self._subnets),
+                web.post("/subnets/crowd", self._crowd),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
                 web.post("/callers", self._callers),
@@ -69,25 +76,25 @@ class Control:
         return _json(self._simulation.truth())
 
     async def _requests(self, _request: web.Request) -> web.Response:
-        ec2 = self._simulation.ec2
-        asked = {"ec2": ec2.api.summary()} if ec2 is not None else {}
+        asked = {name: it.api.summary() for name, it in self._aws().items()}
         return _json({**self._simulation.traffic.summary(), **asked})
 
     async def _clear(self, _request: web.Request) -> web.Response:
         self._simulation.traffic.clear()
-        if (ec2 := self._simulation.ec2) is not None:
-            ec2.api.requests.clear()
+        for service in self._aws().values():
+            service.api.requests.clear()
         return _json({})
 
     async def _forget(self, _request: web.Request) -> web.Response:
         self._simulation.ledger.forget()
-        if (ec2 := self._simulation.ec2) is not None:
-            ec2.forget()
+        for service in self._aws().values():
+            service.forget()
         return _json({})
 
     async def _room(self, _request: web.Request) -> web.Response:
         # It takes seconds, and nodes must go on answering.
-        return _json(await asyncio.to_thread(self._simulation.room))
+        trial = Trial.of(world_of(self._simulation.story))
+        return _json(await asyncio.to_thread(trial.told))
 
     async def _rest(self, _request: web.Request) -> web.Response:
         await self._simulation.rest()
@@ -105,6 +112,11 @@ class Control:
             return _json({"nodes": await self._simulation.spread_faults(float(body["share"]))})
         names = self._names(body)
         return _json({"nodes": await self._simulation.set_fault(names, body.get("fault"))})
+
+    async def _introspection(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        names = self._names(body)
+        return _json({"nodes": await self._simulation.set_reach(names, body["state"])})
 
     async def _events(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -126,9 +138,24 @@ class Control:
             await ec2.set_trouble(body.pop("trouble"), **body)
         return _json(ec2.state())
 
+    async def _eks(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if (eks := self._simulation.eks) is None:
+            raise ValueError("only a living cluster has EKS")
+        eks.change(body)
+        if "trouble" in body:
+            plan = {name: body[name] for name in _PLAN if name in body}
+            await eks.set_trouble(body["trouble"], **plan)
+        return _json(eks.state())
+
     async def _subnets(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return _json({"subnet": self._living_ec2().add_subnet(body["cidr"])})
+
+    async def _crowd(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        self._living_ec2().crowd(body["subnet"], int(body["enis"]))
+        return _json({})
 
     async def _eni_configs(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -169,6 +196,11 @@ class Control:
         self._simulation.tokens.grant(rules)
         return _json({"rules": len(rules)})
 
+    def _aws(self) -> Mapping[str, Ec2Server | EksServer]:
+        """The services of AWS that there are, by name."""
+        services = {"ec2": self._simulation.ec2, "eks": self._simulation.eks}
+        return {name: it for name, it in services.items() if it is not None}
+
     def _living_ec2(self) -> Ec2Server:
         if (ec2 := self._simulation.ec2) is None:
             raise ValueError("only a living cluster has EC2")
@@ -188,7 +220,7 @@ async def _told_apart(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, Refusal) as error:
         return _json({"error": f"{type(error).__name__}: {error}"}, status=400)
 
 
@@ -213,6 +245,7 @@ def _shown(node: Node) -> dict[str, object]:
         "nodegroup": machine.group,
         "instance_type": machine.instance_type,
         "fault": node.fault,
+        "introspection": node.reach,
         "pods": [
             {
                 "name": pod.name,

@@ -8,7 +8,7 @@ from exporter.sim.vpc import Eni
 
 LEAKED_SECONDS = 600
 _INSTANCE = "node.k8s.amazonaws.com/instance_id"
-_CREATED = "node.k8s.amazonaws.com/createdAt"
+CREATED = "node.k8s.amazonaws.com/createdAt"
 _CLUSTER, _OWNED = "cluster.k8s.amazonaws.com/name", "kubernetes.io/cluster/"
 _MAKER = "eks:eni:owner"
 _MAKERS = frozenset({"amazon-vpc-cni", "eks-vpc-resource-controller"})
@@ -50,6 +50,6 @@ def age(eni: Eni, *, now: float, since: float) -> float:
 
 def _created(eni: Eni) -> float | None:
     try:
-        return datetime.fromisoformat(eni.tags[_CREATED]).timestamp()
+        return datetime.fromisoformat(eni.tags[CREATED]).timestamp()
     except (KeyError, ValueError):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from exporter.sim.ec2_types import InstanceType
 from exporter.sim.ec2_xml import Value
@@ -74,6 +74,8 @@ def eni(found: Eni, holder: Subnet, vpc: Vpc) -> Shape:
         "privateIpAddressesSet": addresses,
         "ipv4PrefixSet": [{"ipv4Prefix": prefix(first)} for first in found.prefixes] or None,
         "ipv6AddressesSet": (),
+        "ipv6PrefixSet": [{"ipv6Prefix": f"{IPv6Address(first)}/80"} for first in found.ipv6]
+        or None,
         "interfaceType": found.interface_type,
         "availabilityZoneId": holder.zone_id,
     }
@@ -86,6 +88,7 @@ def fingerprint(found: Eni) -> object:
         found.primary,
         tuple(found.secondary),
         tuple(found.prefixes),
+        tuple(found.ipv6),
         tuple(found.tags.items()),
         found.description,
         found.status,

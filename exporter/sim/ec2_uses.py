@@ -70,7 +70,9 @@ class Insight:
     """What a reader knows beside EC2's answers.
 
     `nodes` are the cluster's instances, each with what its pods' addresses are used for, or none
-    where the node was not read; `since` is when the reader first saw any ENI.
+    where that is not known; `since` is when the reader first saw any ENI. The `strict` ones leave
+    ENIs without a tag alone, and pods get addresses of `all_cards` of those. Where no pod tells
+    what a node is set to, its CNI's own ENI on a further card does: `set_up` are told of.
     """
 
     cluster: str
@@ -78,8 +80,33 @@ class Insight:
     since: float
     nodes: Mapping[str, Mapping[int, Use] | None]
     eni_config_subnets: frozenset[str] = frozenset()
-    manages_untagged: bool = True
-    manages_all_cards: bool = False
+    eks_subnets: frozenset[str] = frozenset()
+    strict: frozenset[str] = frozenset()
+    all_cards: frozenset[str] = frozenset()
+    set_up: frozenset[str] = frozenset()
+
+    def on_node(self, eni: Eni) -> Attachment | None:
+        """Return how an ENI is attached to a node, one that Kubernetes does not know among them."""
+        attached = eni.attachment
+        if attached is None or not attached.instance:
+            return None
+        ours = ec2_leaks.cluster_of(eni) == self.cluster
+        return attached if ours or attached.instance in self.nodes else None
+
+    def manages(self, eni: Eni, attached: Attachment) -> bool:
+        """Whether ipamd manages an ENI of its node (reference 1.3 and 5.1)."""
+        mark, instance = eni.tags.get(_NO_MANAGE), attached.instance
+        if _is_first(attached):
+            return True
+        if eni.interface_type == "efa-only":
+            return False
+        if attached.card:
+            told = instance in self.set_up
+            if not (instance in self.all_cards if told else ec2_leaks.CREATED in eni.tags):
+                return False
+        if mark is not None:
+            return mark != "true"
+        return instance not in self.strict or eni.tags.get(_INSTANCE) == instance
 
 
 @dataclass(slots=True)
@@ -105,8 +132,8 @@ class Page:
 
     def owner(self, eni: Eni) -> Use:
         """Return whose an ENI is, in the words for its own first address."""
-        if (attached := self._on_node(eni)) is not None:
-            managed = self._manages(eni, attached)
+        if (attached := self.insight.on_node(eni)) is not None:
+            managed = self.insight.manages(eni, attached)
             return Use.NODE_PRIMARY if managed else Use.NODE_UNMANAGED
         if (abandoned := self.abandoned(eni)) is not None:
             if ec2_leaks.age(eni, now=self.insight.now, since=self.insight.since) > LEAKED_SECONDS:
@@ -123,7 +150,7 @@ class Page:
 
     def roles(self) -> Iterator[str]:
         """Return what the cluster has to do with the subnet; without a role it has nothing."""
-        attached = map(self._on_node, self.enis)
+        attached = map(self.insight.on_node, self.enis)
         first = any(attachment is not None and _is_first(attachment) for attachment in attached)
         tag = self.subnet.tags.get(_DISCOVERY)
         clusters = {
@@ -135,7 +162,7 @@ class Page:
             yield "node"
         if self.subnet.id in self.insight.eni_config_subnets or PODS & self.counts.keys():
             yield "pod"
-        if self.counts[Use.EKS_CONTROL_PLANE]:
+        if self.counts[Use.EKS_CONTROL_PLANE] or self.subnet.id in self.insight.eks_subnets:
             yield "control_plane"
         if tag == "0":
             yield "excluded"
@@ -170,33 +197,17 @@ class Page:
     def _nodes(self) -> Mapping[str, Mapping[int, Use] | None]:
         return self.insight.nodes
 
-    def _on_node(self, eni: Eni) -> Attachment | None:
-        """Return how an ENI is attached to a node, one that Kubernetes does not know among them."""
-        attached = eni.attachment
-        if attached is None or not attached.instance:
-            return None
-        ours = ec2_leaks.cluster_of(eni) == self.insight.cluster
-        return attached if ours or attached.instance in self._nodes else None
-
-    def _manages(self, eni: Eni, attached: Attachment) -> bool:
-        """Whether ipamd manages an ENI of its node (reference 1.3 and 5.1)."""
-        insight, mark = self.insight, eni.tags.get(_NO_MANAGE)
-        if _is_first(attached):
-            return True
-        if eni.interface_type == "efa-only" or (attached.card and not insight.manages_all_cards):
-            return False
-        if mark is not None:
-            return mark != "true"
-        return insight.manages_untagged or eni.tags.get(_INSTANCE) == attached.instance
-
     def _held(self, eni: Eni) -> Iterator[tuple[int, Use]]:
         owner = self.owner(eni)
         of_pods = owner is Use.NODE_PRIMARY
-        known = self._nodes.get(eni.attachment.instance) if eni.attachment is not None else None
+        attached, tagged = eni.attachment, eni.tags.get(_INSTANCE, "")
+        known = self._nodes.get(tagged if attached is None else attached.instance)
         yield eni.primary, owner
         prefixed = (first + place for first in eni.prefixes for place in range(_BLOCK))
         for address in (*eni.secondary, *prefixed):
-            yield address, (known or {}).get(address, Use.POD_UNKNOWN) if of_pods else owner
+            # What ipamd does not know of, it has given to no pod.
+            use = Use.POD_UNKNOWN if known is None else known.get(address, Use.POD_WARM)
+            yield address, use if of_pods else owner
 
     def _unheld(self, address: int) -> Use:
         """Tell the use of an address that no visible ENI holds."""

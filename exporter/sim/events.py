@@ -113,7 +113,7 @@ def heartbeat(cluster: Cluster, node: Node) -> None:
 
 
 def _join(cluster: Cluster, node: Node, *, phase: Phase) -> AwsNodePod:
-    pod = cluster.new_pod(cluster.plan.image_tag)
+    pod = cluster.new_pod(node.image_tag or cluster.plan.image_tag)
     pod.phase = phase
     node.pods.append(pod)
     cluster.publish_pod(node, pod)

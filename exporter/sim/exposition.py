@@ -12,6 +12,7 @@ from exporter.sim.facts import Facts, Gauges, Labels, Series
 _LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 _LABEL = re.compile(r'(?P<name>\w+)="(?P<value>(?:[^"\\]|\\.)*)"')
 _START = "process_start_time_seconds"
+_PER_ENI = "awscni_assigned_ip_per_eni"
 _GAUGES = {
     "assigned": "awscni_assigned_ip_addresses",
     "total": "awscni_total_ip_addresses",
@@ -29,7 +30,9 @@ def read(text: str) -> Facts:
     values = {word: found.get((family, ())) for word, family in _GAUGES.items()}
     whole = {word: int(value) for word, value in values.items() if value is not None}
     gauges = Gauges(**whole) if len(whole) == len(_GAUGES) else None
-    return Facts(gauges, counters, found.get((_START, ()), math.nan))
+    by_eni = {labels[0][1]: int(value) for (name, labels), value in found.items()
+              if name == _PER_ENI}  # fmt: skip
+    return Facts(gauges, counters, found.get((_START, ()), math.nan), by_eni)
 
 
 def _parsed(line: str) -> tuple[Series, float] | None:

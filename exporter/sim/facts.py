@@ -5,8 +5,10 @@ Writing a page, serving it and judging it are done elsewhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
+
+from exporter.sim.holdings import Holding
 
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
@@ -37,11 +39,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a careful reader takes from one page; without all six gauges there are none."""
+    """What a careful reader takes from one page; without all six gauges there are none.
+
+    Releases before v1.15.1 tell nothing by ENI.
+    """
 
     gauges: Gauges | None
     counters: Mapping[Series, float]
     started: float
+    assigned_by_eni: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +63,9 @@ class Process(Protocol):
 
     def page(self) -> Page:
         """Return what `/metrics` says now; the same object as long as nothing changed."""
+
+    def holding(self) -> Holding | None:
+        """Return what introspection shows now; None where it shows nothing."""
 
     def restarted(self, now: float, version: str) -> Self:
         """Return the process that follows this one: gauges kept, counters at zero."""

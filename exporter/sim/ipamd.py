@@ -4,13 +4,20 @@ Who moves the state (a random walk, a warm-pool model) and how a page is written
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Address
+from itertools import islice
 from typing import NamedTuple
 
 from exporter.sim.facts import Gauges, Series, State, series
+from exporter.sim.holdings import HeldAddress, HeldCard, HeldCidr, HeldEni, Holding, told
 
 PREFIX_SIZE = 16
+COOLDOWN_SECONDS = 30.0
+_JUST_NOW, _LONG_AGO = 5.0, 3600.0
+_SUBNET = "subnet-0a1b2c3d4e5f60718"
 UNLABELLED = (
     "awscni_add_ip_req_count",
     "awscni_force_removed_enis",
@@ -73,7 +80,10 @@ def zeros() -> Counter[Series]:
 
 @dataclass(slots=True)
 class Ipamd:
-    """The state of one process; whoever changes it calls `touch`."""
+    """The state of one process; whoever changes it calls `touch`.
+
+    Of the addresses no pod has, the first `cooling` ones were given back a moment ago.
+    """
 
     started: float
     eni_max: int
@@ -82,6 +92,7 @@ class Ipamd:
     prefix: bool = False
     counts: Counter[Series] = field(default_factory=zeros)
     given_back: set[str] = field(default_factory=set)
+    cooling: int = 0
     revision: int = 0
 
     @property
@@ -121,3 +132,42 @@ class Ipamd:
             held |= eni.cidrs
         by_eni = {eni.id: eni.assigned for eni in self.enis}
         return State(self.gauges(), dict(self.counts), held, by_eni, self.started)
+
+    def holding(self) -> Holding:
+        """Return its ENIs with every address that was ever handed out."""
+        cooling = iter(range(self.cooling))
+        enis = tuple(
+            HeldEni(
+                eni.id,
+                device=device,
+                primary=device == 0,
+                trunk=eni.trunk,
+                subnet=_SUBNET,
+                cidrs=tuple(_held(cidr, pods, cooling) for cidr, pods in eni.cidrs.items()),
+            )
+            for device, eni in enumerate(self.enis)
+        )
+        return Holding((HeldCard(0, self.gauges().total, enis),))
+
+
+def _held(text: str, pods: int, cooling: Iterator[int]) -> HeldCidr:
+    """Show a CIDR whose first addresses pods have; those after them were freed, lately or not."""
+    places = size(text)
+    freed = len(tuple(islice(cooling, places - pods)))
+    base = int(IPv4Address(text.partition("/")[0]))
+    addresses = [_address(base + place, pod=True) for place in range(pods)]
+    addresses += [_address(base + pods + place, age=_JUST_NOW) for place in range(freed)]
+    if pods and pods + freed < places:
+        addresses.append(_address(base + pods + freed, age=_LONG_AGO))
+    return HeldCidr(text, places, tuple(addresses))
+
+
+def _address(number: int, *, pod: bool = False, age: float | None = None) -> HeldAddress:
+    ip = str(IPv4Address(number))
+    return HeldAddress(
+        ip,
+        f"app-{ip.replace('.', '-')}" if pod else "",
+        assigned=2 * _LONG_AGO,
+        freed=None if age is None else told(age, COOLDOWN_SECONDS),
+        cooling=age == _JUST_NOW,
+    )

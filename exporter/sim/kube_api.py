@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 from aiohttp import web
 
-from exporter.sim import objects, selectors, statuses
+from exporter.sim import custom_objects, objects, selectors, statuses
 from exporter.sim.callers import Callers
 from exporter.sim.ledger import Ledger
 from exporter.sim.pod_proxy import PodProxy
@@ -58,7 +58,12 @@ RESOURCES = {
     "nodes": Resource("nodes", "Node", "v1", objects.NODE_FIELD_LABELS),
     "pods": Resource("pods", "Pod", "v1", objects.POD_FIELD_LABELS),
     "daemonsets": Resource("daemonsets", "DaemonSet", "apps/v1", objects.OBJECT_FIELD_LABELS),
-    "eniconfigs": Resource("eniconfigs", "ENIConfig", objects.CRD, objects.OBJECT_FIELD_LABELS),
+    "eniconfigs": Resource(
+        "eniconfigs", "ENIConfig", custom_objects.ENI_CONFIG_API, objects.OBJECT_FIELD_LABELS
+    ),
+    "cninodes": Resource(
+        "cninodes", "CNINode", custom_objects.CNI_NODE_API, objects.OBJECT_FIELD_LABELS
+    ),
 }
 
 
@@ -94,7 +99,9 @@ class KubeApi:
     def application(self) -> web.Application:
         """Return the API as an aiohttp application."""
         app = web.Application(middlewares=[self._guarded])
-        core, apps, custom = "/api/v1", "/apis/apps/v1", f"/apis/{objects.CRD}"
+        core, apps = "/api/v1", "/apis/apps/v1"
+        configs = f"/apis/{custom_objects.ENI_CONFIG_API}/{{plural:eniconfigs}}"
+        cni_nodes = f"/apis/{custom_objects.CNI_NODE_API}/{{plural:cninodes}}"
         app.add_routes(
             [
                 web.get("/version", self._version),
@@ -106,8 +113,10 @@ class KubeApi:
                 web.get(apps + "/{plural:daemonsets}", self._collection),
                 web.get(apps + "/namespaces/{namespace}/{plural:daemonsets}", self._collection),
                 web.get(apps + "/namespaces/{namespace}/{plural:daemonsets}/{name}", self._single),
-                web.get(custom + "/{plural:eniconfigs}", self._collection),
-                web.get(custom + "/{plural:eniconfigs}/{name}", self._single),
+                web.get(configs, self._collection),
+                web.get(configs + "/{name}", self._single),
+                web.get(cni_nodes, self._collection),
+                web.get(cni_nodes + "/{name}", self._single),
                 web.post(f"/apis/{AUTHENTICATION}/{{plural:tokenreviews}}", self._review),
                 web.post(f"/apis/{AUTHORIZATION}/{{plural:subjectaccessreviews}}", self._review),
                 web.route("*", "/{path:.*}", self._unknown),

@@ -16,10 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from exporter.sim import vocabulary
+from exporter.sim.bodies import Bodies
 from exporter.sim.facts import Facts, Series
+from exporter.sim.holdings import Holding
 
 LATER = 2.0
 WOBBLE = 5.0
+LATELY_SECONDS = 120.0
+_A_POLL_OR_TWO = 3.0
 
 
 @dataclass(slots=True)
@@ -51,10 +55,14 @@ class Ledger:
         self._readings: dict[str, Reading] = {}
         self._gains: defaultdict[Series, float] = defaultdict(float)
         self._failures: defaultdict[str, float] = defaultdict(float)
+        self._errors: defaultdict[str, dict[tuple[str, str], float]] = defaultdict(dict)
         self._came: float | None = None
         self._poll: set[str] = set()
         self._poll_began: float | None = None
         self._previous_poll: float | None = None
+        self._polls = 0
+        self._introspected: set[str] = set()
+        self.bodies = Bodies()
 
     def listed(self) -> None:
         """Note that the reader has asked the API for pods."""
@@ -66,9 +74,20 @@ class Ledger:
         if self._poll:
             self._previous_poll = self._poll_began
             self._poll.clear()
+        self._introspected.clear()
+        self._polls += 1
+
+    def introspected(self, reader: Reader, holding: Holding) -> None:
+        """Note one body of introspection that was served whole."""
+        if reader.pod in self._introspected:
+            self.stepped()
+        self._introspected.add(reader.pod)
+        self.bodies.body(reader.pod, holding, node=reader.node, poll=self._polls)
 
     def served(self, reader: Reader, facts: Facts) -> None:
-        """Note one page that was served whole."""
+        """Note one page that was served whole; one that contradicts itself is no reading."""
+        if facts.gauges is not None and facts.gauges.total < facts.gauges.assigned:
+            return
         now = self._clock()
         self.listed()
         if reader.pod in self._poll:
@@ -83,6 +102,8 @@ class Ledger:
             before = {} if restarted(last, facts) else last.facts.counters
             self._gain(reader, facts, before=before)
         self._readings[reader.pod] = Reading(facts, now)
+        if facts.gauges is not None:
+            self.bodies.page(reader.pod, facts.gauges.total, poll=self._polls)
 
     def gains(self) -> Mapping[Series, float]:
         """Return every published cluster counter that is not zero."""
@@ -91,6 +112,16 @@ class Ledger:
     def failures(self, node: str) -> float:
         """Return how often this node's ipamd had nothing to give."""
         return self._failures.get(node, 0.0)
+
+    def errors(self, node: str) -> set[tuple[str, str]]:
+        """Return the calls of AWS and their error codes that this node's ipamd met lately."""
+        oldest = self._clock() - LATELY_SECONDS
+        return {met for met, when in self._errors.get(node, {}).items() if when >= oldest}
+
+    def wavers(self, node: str) -> bool:
+        """Whether an error of this node's is about to be of old, or has just become so."""
+        ages = (self._clock() - when for when in self._errors.get(node, {}).values())
+        return any(abs(age - LATELY_SECONDS) < _A_POLL_OR_TWO for age in ages)
 
     def _first(self, reader: Reader, facts: Facts) -> None:
         assert self._came is not None
@@ -109,6 +140,11 @@ class Ledger:
                 self._gains[name] += gained * vocabulary.scale(source[0])
             if source[0] == vocabulary.FAILURES:
                 self._failures[reader.node] += gained
+            if source[0] == vocabulary.AWS_ERRORS and gained > 0:
+                assert self._poll_began is not None
+                labels = dict(source[1])
+                met = labels.get("api", ""), labels.get("error", "")
+                self._errors[reader.node][met] = self._poll_began
 
 
 def restarted(last: Reading, facts: Facts) -> bool:

@@ -4,11 +4,13 @@ should read.
 How they look as API objects, on the wire and in the books is elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.sim.facts import Process
 from exporter.sim.faults import Fault
+from exporter.sim.introspection_faults import Reach
 
 
 class Kind(StrEnum):
@@ -18,6 +20,7 @@ class Kind(StrEnum):
     FARGATE = "fargate"
     WINDOWS = "windows"
     AUTO = "auto"
+    HYBRID = "hybrid"
 
 
 class Phase(StrEnum):
@@ -57,11 +60,16 @@ class Machine:
     group_label: str = "eks.amazonaws.com/nodegroup"
     pod_eni: int = 0
     kind: Kind = Kind.REGULAR
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One node with what runs on it; `process` is its latest ipamd, running or not."""
+    """One node with what runs on it; `process` is its latest ipamd, running or not.
+
+    `env` is what its aws-node pods are set to beside what the DaemonSet says, and `image_tag` their
+    release, where it is another one.
+    """
 
     name: str
     uid: str
@@ -72,6 +80,9 @@ class Node:
     other_pods: tuple[str, ...] = ("kube-proxy",)
     cordoned: bool = False
     fault: Fault | None = None
+    reach: Reach = Reach.CLOSED
+    env: Mapping[str, str] = field(default_factory=dict)
+    image_tag: str = ""
     foreign_address: str = ""
     process: Process | None = None
     pods: list[AwsNodePod] = field(default_factory=list)

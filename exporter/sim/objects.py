@@ -26,10 +26,10 @@ POD_FIELD_LABELS = frozenset(
     }
 )
 OBJECT_FIELD_LABELS = frozenset({"metadata.name", "metadata.namespace"})
-CRD = "crd.k8s.amazonaws.com/v1alpha1"
 
 _LABELS = {"k8s-app": "aws-node", "app.kubernetes.io/name": "aws-node"}
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
+_COMPUTE_TYPES = frozenset({Kind.FARGATE, Kind.AUTO, Kind.HYBRID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def seeded_uid(rng: random.Random) -> str:
 def node_labels(node: Node) -> dict[str, str]:
     """Return the labels of a node; what a machine does not say is left out."""
     machine, windows = node.machine, node.machine.kind is Kind.WINDOWS
-    compute = {Kind.FARGATE: "fargate", Kind.AUTO: "auto"}.get(machine.kind, "")
+    compute = machine.kind.value if machine.kind in _COMPUTE_TYPES else ""
     found = {
         "kubernetes.io/os": "windows" if windows else "linux",
         "kubernetes.io/arch": "arm64" if "g." in machine.instance_type else "amd64",
@@ -66,6 +66,7 @@ def node_labels(node: Node) -> dict[str, str]:
         "topology.kubernetes.io/region": machine.zone[:-1],
         machine.group_label: machine.group,
         _COMPUTE_TYPE: compute,
+        **machine.labels,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -90,7 +91,7 @@ def node_object(node: Node) -> Object:
             "managedFields": NODE_FIELDS,
         },
         "spec": {
-            "providerID": f"aws:///{machine.zone}/{node.instance_id}",
+            "providerID": _provider_id(node),
             **({"unschedulable": True} if node.cordoned else {}),
             "taints": _taints(node),
         },
@@ -107,6 +108,16 @@ def node_object(node: Node) -> Object:
             "nodeInfo": {"kubeletVersion": "v1.33.4-eks-99d6cc0", "operatingSystem": "linux"},
         },
     }
+
+
+def _provider_id(node: Node) -> str:
+    zone = node.machine.zone
+    match node.machine.kind:
+        case Kind.FARGATE:
+            return f"aws:///{zone}/{node.uid[:8]}-fargate/fargate-{node.name}"
+        case Kind.HYBRID:
+            return f"eks-hybrid:///{zone[:-1]}/sim/mi-{node.instance_id.removeprefix('i-')}"
+    return f"aws:///{zone}/{node.instance_id}"
 
 
 def _taints(node: Node) -> list[dict[str, str]]:
@@ -225,20 +236,6 @@ def daemon_set(plan: DaemonSetPlan, nodes: int) -> Object:
     }
 
 
-def eni_config(name: str, subnet: str) -> Object:
-    """Return an ENIConfig; its name alone decides its UID."""
-    return {
-        "metadata": {
-            "name": name,
-            "uid": seeded_uid(random.Random(f"eniconfig/{name}")),
-            "creationTimestamp": "2026-01-12T08:00:00Z",
-            "generation": 1,
-            "labels": {},
-        },
-        "spec": {"subnet": subnet, "securityGroups": ["sg-0a1b2c3d4e5f60718"]},
-    }
-
-
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _TERM = {
     "matchExpressions": [
@@ -287,7 +284,8 @@ def _container(name: str, image: str, *, env: Sequence[Object] = ()) -> Object:
 
 
 def _env(plan: DaemonSetPlan, node: Node) -> list[Object]:
-    written: list[Object] = [{"name": name, "value": value} for name, value in plan.env.items()]
+    env = {**plan.env, **node.env}
+    written: list[Object] = [{"name": name, "value": value} for name, value in env.items()]
     from_field = {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}
     return [*written, {"name": "MY_NODE_NAME", "valueFrom": from_field}]
 

@@ -3,12 +3,15 @@
 Permission was checked before; the pod's faults come from its own server and are not softened here.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import aiohttp
 from aiohttp import web
 
 from exporter.sim import statuses
 from exporter.sim.cluster import Cluster
-from exporter.sim.daemon import Servers
+from exporter.sim.node_sockets import NodeSockets
 from exporter.sim.traffic import Traffic
 
 _KEPT = ("Content-Type", "Content-Encoding", "Content-Length", "Location")
@@ -18,9 +21,11 @@ _DIAL_SECONDS = 30.0
 class PodProxy:
     """Reads pods on behalf of others."""
 
-    def __init__(self, cluster: Cluster, servers: Servers, *, traffic: Traffic) -> None:
+    def __init__(
+        self, cluster: Cluster, sockets: Sequence[NodeSockets[Any]], *, traffic: Traffic
+    ) -> None:
         self._cluster = cluster
-        self._servers = servers
+        self._sockets = sockets
         self._traffic = traffic
         self._session: aiohttp.ClientSession | None = None
 
@@ -46,7 +51,10 @@ class PodProxy:
             raise statuses.Refused(404, f'pods "{name}" not found')
         node, _ = found
         self._traffic.proxied[node.name] += 1
-        host, real_port = self._servers.dialled(node.address, port)
+        host, real_port = node.address, port
+        for sockets in self._sockets:
+            if port == sockets.port:
+                host, real_port = sockets.dialled(node.address, port)
         url = f"http://{host}:{real_port}/{request.match_info['path']}"
         wanted = {"Accept-Encoding": request.headers.get("Accept-Encoding", "identity")}
         assert self._session is not None

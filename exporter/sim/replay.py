@@ -45,6 +45,9 @@ class Recorded:
         """Return the recorded page."""
         return self.recorded
 
+    def holding(self) -> None:
+        """Return nothing: only pages were recorded."""
+
     def restarted(self, now: float, version: str) -> NoReturn:
         """Refuse: a recording knows no other process than its own."""
         raise NotRecorded("a recorded process cannot be restarted")

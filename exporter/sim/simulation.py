@@ -7,8 +7,7 @@ steps, truth.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,53 +15,30 @@ from typing import Any, Self
 from exporter.sim import books, events, kubeconfig
 from exporter.sim.callers import Callers
 from exporter.sim.cluster import Cluster
-from exporter.sim.daemon import IDLE_SECONDS, Servers
+from exporter.sim.daemon import Servers
 from exporter.sim.ec2_server import Ec2Server
+from exporter.sim.eks_server import EksServer
 from exporter.sim.faults import Fault
 from exporter.sim.fleet import Fleet, Story
-from exporter.sim.kube_api import BOOKMARK_SECONDS, KubeApi, Parts
+from exporter.sim.introspection_faults import Reach
+from exporter.sim.introspection_server import Desks
+from exporter.sim.kube_api import KubeApi, Parts
 from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
+from exporter.sim.living.mishaps import MISHAPS
 from exporter.sim.living.story import Living
-from exporter.sim.living.trial import Trial, rest
-from exporter.sim.living.world import World
+from exporter.sim.living.trial import rest, world_of
 from exporter.sim.nodes import Node
+from exporter.sim.options import REACHES, Options
 from exporter.sim.pod_proxy import PodProxy
 from exporter.sim.rbac import Tokens
 from exporter.sim.replay import Replay
 from exporter.sim.traffic import Traffic
 from exporter.sim.vpc import Vpc
 
-STARTUP_SECONDS = 0.25
 TOLD_SECONDS = 0.02
 TROUBLES = frozenset({"down", "hang", "slow", "error_500"})
 MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event"})
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a simulation runs.
-
-    Port 0 is any free one, `startup` how long a new pod is pending, `speed` how many simulated
-    seconds a step of a living cluster is. `count_reserved` has EC2 count the reserved addresses of
-    a subnet as available ones.
-    """
-
-    seed: int = 1
-    base: str = "127.64.0.0"
-    idle: float = IDLE_SECONDS
-    bookmarks: float = BOOKMARK_SECONDS
-    pods_port: int = 0
-    api_port: int = 0
-    control_port: int = 0
-    startup: float = STARTUP_SECONDS
-    loopback_only: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
-    kubeconfig: Path | None = None
-    profile: str = "full"
-    speed: float = 30.0
-    ec2_port: int = 0
-    count_reserved: bool = False
 
 
 class Simulation:
@@ -91,7 +67,16 @@ class Simulation:
             idle=self.options.idle,
             own_address=not self.options.loopback_only,
         )
-        self.proxy = PodProxy(self.cluster, self.servers, traffic=self.traffic)
+        self.cluster.reaches = REACHES[self.options.introspection]
+        self.desks = Desks(
+            self.cluster,
+            self.ledger,
+            self.traffic,
+            idle=self.options.idle,
+            own_address=not self.options.loopback_only,
+        )
+        dialled = self.servers, self.desks
+        self.proxy = PodProxy(self.cluster, dialled, traffic=self.traffic)
         self.api = KubeApi(
             Parts(
                 self.cluster.store,
@@ -105,6 +90,7 @@ class Simulation:
         )
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
         self.ec2: Ec2Server | None = None
+        self.eks: EksServer | None = None
         self.steps = 0
         self.advanced_at = 0.0
 
@@ -149,6 +135,10 @@ class Simulation:
         return self.servers.port
 
     @property
+    def introspection_port(self) -> int:
+        return self.desks.port
+
+    @property
     def namespace(self) -> str:
         return self.cluster.namespace
 
@@ -157,10 +147,12 @@ class Simulation:
         self.story.begin(self.cluster)
         self._stepped(1)
         await self._write_pages()
-        await self.servers.start(list(self.cluster.nodes.values()), port=self.options.pods_port)
+        nodes = list(self.cluster.nodes.values())
+        await self.servers.start(nodes, port=self.options.pods_port)
+        await self.desks.start(nodes, port=self.options.introspection_port)
         self.proxy.start()
         await self._api_listener.start()
-        await self._start_ec2()
+        await self._start_aws()
         self._write_kubeconfig()
         return self
 
@@ -173,9 +165,11 @@ class Simulation:
         """Close every socket and take the kubeconfig away."""
         self.cluster.store.end_watches(failed=False)
         await self.proxy.stop()
-        if self.ec2 is not None:
-            await self.ec2.stop()
+        for service in (self.ec2, self.eks):
+            if service is not None:
+                await service.stop()
         await self._api_listener.stop()
+        await self.desks.stop()
         await self.servers.stop()
         if self.options.kubeconfig is not None:
             self.options.kubeconfig.unlink(missing_ok=True)
@@ -192,29 +186,24 @@ class Simulation:
 
     def truth(self) -> dict[str, Any]:
         """Return what an ideal reader of what was really served would publish now."""
-        subnets, homes = (self.ec2.truth(), self.ec2.homes()) if self.ec2 is not None else ({}, {})
+        wavering = [n.name for n in self.cluster.expected if self.ledger.wavers(n.uid)]
+        told = books.samples(self.cluster, self.ledger) if self.ec2 is None else self.ec2.truth()
+        subnets_told = any(name.startswith("vpc_cni_subnet_") for name in told)
+        eks = self.eks.truth(subnets_told=subnets_told) if self.eks is not None else {}
         return {
             "step": self.steps,
             "advanced_at": self.advanced_at,
             "now": self.clock(),
-            "samples": {**books.samples(self.cluster, self.ledger, homes), **subnets},
-            "ambiguous": books.ambiguous(self.cluster),
+            "samples": {**told, **eks},
+            "ambiguous": books.ambiguous(self.cluster, self.ledger),
+            "wavering": wavering,
         }
-
-    def room(self) -> Mapping[str, Any]:
-        """Return how many more pods and nodes a living cluster has room for, as is found out."""
-        return Trial.of(self._world()).told()
 
     async def rest(self) -> None:
         """Let every pool of a living cluster come to rest, while no pod comes or goes."""
-        rest(self._world())
+        rest(world_of(self.story))
         await self._write_pages()
         self.advanced_at = self.clock()
-
-    def _world(self) -> World:
-        if not isinstance(self.story, Living):
-            raise ValueError("only a living cluster has pools")
-        return self.story.world
 
     async def step(self, times: int = 1, *, seconds: float | None = None) -> int:
         """Move the world on, and return the number of the step reached.
@@ -241,6 +230,14 @@ class Simulation:
             await self.servers.settle(node)
         return list(names)
 
+    async def set_reach(self, names: Sequence[str], state: str) -> list[str]:
+        """Say how the introspection of nodes can be reached, and return their names."""
+        reach = Reach(state)
+        for node in self.find(names):
+            node.reach = reach
+            await self.desks.settle(node)
+        return list(names)
+
     async def spread_faults(self, share: float) -> list[str]:
         """Give a seeded share of the nodes a fault, every kind in turn, and return their names."""
         rng = random.Random(f"{self.options.seed}/faults")
@@ -251,7 +248,15 @@ class Simulation:
         return chosen
 
     async def event(self, name: str, nodes: Sequence[str] = ()) -> list[str]:
-        """Let something happen to nodes and return their names; `join` makes a node of its own."""
+        """Let something happen to nodes and return their names; `join` makes a node of its own.
+
+        In a living cluster people can also do things to a node's ENIs.
+        """
+        if name in MISHAPS and isinstance(self.story, Living):
+            world = self.story.world
+            for node in self.find(nodes):
+                MISHAPS[name](world, world.nodes[node.name])
+            return list(nodes)
         phases = events.EVENTS["run" if name == "join" else name]
         found = [self.story.join(self.cluster)] if name == "join" else self.find(nodes)
         for number, happens in enumerate(phases):
@@ -281,13 +286,20 @@ class Simulation:
         """Return the nodes of these names; an unknown one is an error."""
         return [self.cluster.nodes[name] for name in names]
 
-    async def _start_ec2(self) -> None:
+    async def _start_aws(self) -> None:
         if (vpc := self.vpc) is not None:
             options = self.options
             self.ec2 = Ec2Server(
-                self.cluster, vpc, port=options.ec2_port, count_reserved=options.count_reserved
+                self.cluster,
+                self.ledger,
+                vpc,
+                port=options.ec2_port,
+                count_reserved=options.count_reserved,
             )
+            self.eks = EksServer(self.cluster, vpc, port=options.eks_port)
+            self.ec2.eks_subnets = lambda: self.eks.told_subnets if self.eks else frozenset()
             await self.ec2.start()
+            await self.eks.start()
 
     def _api_moment(self, moment: str) -> None:
         store = self.cluster.store
@@ -305,11 +317,13 @@ class Simulation:
         self.steps = number
         self.advanced_at = self.clock()
         self.ledger.stepped()
+        self.ledger.bodies.moved_on()
 
     async def _settle(self) -> None:
         for node in tuple(self.cluster.nodes.values()):
-            await self.servers.settle(node)
-        self.servers.drop_departed(self.cluster.nodes.values())
+            await self._settle_one(node)
+        for sockets in (self.servers, self.desks):
+            sockets.drop_departed(self.cluster.nodes.values())
 
     async def _write_pages(self) -> None:
         """Write every page before it is asked for, so that serving costs what it does in life."""
@@ -322,8 +336,10 @@ class Simulation:
     async def _settle_one(self, node: Node) -> None:
         if node.name in self.cluster.nodes:
             await self.servers.settle(node)
+            await self.desks.settle(node)
         else:
             self.servers.drop(node)
+            self.desks.drop(node)
 
     def _write_kubeconfig(self) -> None:
         if self.options.kubeconfig is not None:

@@ -12,6 +12,13 @@ def bound(address: tuple[str, int]) -> socket.socket:
     return sock
 
 
+def held(port: int) -> socket.socket:
+    """Return a socket that keeps a port of 127.0.0.1 from being chosen by others."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
 def free_port(addresses: list[str]) -> int:
     """Return a port that is free on all of these addresses."""
     for _ in range(50):

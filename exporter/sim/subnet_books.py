@@ -4,10 +4,11 @@ What each address is used for is found out in `ec2_uses`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.sim.books import Samples
 from exporter.sim.ec2_leaks import Abandoned
+from exporter.sim.ec2_told import Room
 from exporter.sim.ec2_uses import PODS, Block, Insight, Page, Use
 from exporter.sim.vpc import Vpc
 
@@ -25,19 +26,38 @@ _NOBODYS = frozenset(
 _OWNERS = tuple(use for use in Use if use not in _NOBODYS | PODS or use is Use.POD_BRANCH)
 
 
-def samples(vpc: Vpc, insight: Insight) -> Samples:
-    """Return all samples of all subnets that the cluster has to do with."""
+def pages(vpc: Vpc, insight: Insight) -> list[Page]:
+    """Return the pages of all subnets that the cluster has to do with."""
+    every = (Page(vpc, subnet, insight) for subnet in vpc.subnets.values())
+    return [page for page in every if any(page.roles())]
+
+
+def samples(pages: Iterable[Page]) -> Samples:
+    """Return all samples of these subnets."""
     found: Samples = defaultdict(list)
-    for subnet in vpc.subnets.values():
-        page = Page(vpc, subnet, insight)
-        roles = list(page.roles())
-        if not roles:
-            continue
+    for page in pages:
+        subnet = page.subnet
         for name, labels, value in (*_size(page), *_details(page)):
             found[f"vpc_cni_{name}"].append(({"subnet_id": subnet.id, **labels}, value))
-        for role in roles:
+        for role in page.roles():
             found["vpc_cni_subnet_role"].append(({"subnet_id": subnet.id, "role": role}, 1))
     return dict(found)
+
+
+def rooms(pages: Iterable[Page]) -> Mapping[str, Room]:
+    """Return what is left of each of these subnets."""
+    return {page.subnet.id: _room(page) for page in pages}
+
+
+def _room(page: Page) -> Room:
+    blocks = Counter(page.blocks().values())
+    return Room(
+        zone=page.subnet.zone,
+        tags=page.subnet.tags,
+        free=page.counts[Use.FREE],
+        for_prefixes=page.counts[Use.PREFIX_RESERVED_FREE],
+        blocks=blocks[Block.FREE] + blocks[Block.FREE_RESERVED],
+    )
 
 
 def _size(page: Page) -> Iterator[Row]:

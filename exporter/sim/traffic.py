@@ -14,6 +14,8 @@ class Traffic:
     pages: Counter[str] = field(default_factory=Counter)
     served_whole: Counter[str] = field(default_factory=Counter)
     other_paths: Counter[str] = field(default_factory=Counter)
+    introspected: Counter[str] = field(default_factory=Counter)
+    introspected_whole: Counter[str] = field(default_factory=Counter)
     redirects_followed: int = 0
     idle_closed: int = 0
     lists: Counter[str] = field(default_factory=Counter)

@@ -11,6 +11,7 @@ from exporter.sim.facts import Labels, Series
 
 CLUSTER = "vpc_cni_cluster_"
 FAILURES = "awscni_no_available_ip_addresses"
+AWS_ERRORS = "awscni_aws_api_error_count"
 OTHER = "other"
 
 DEL_REASONS = frozenset({"PodDeleted", "SetupNSFailed"})
@@ -120,7 +121,7 @@ COUNTERS: Mapping[str, Published] = {
     "awscni_ec2api_req_count": Published(
         "aws_api_requests_total", {"api": Kept("fn", EC2_OPERATIONS)}
     ),
-    "awscni_aws_api_error_count": Published(
+    AWS_ERRORS: Published(
         "aws_api_errors_total",
         {"api": Kept("api", CALLS), "error": Kept("error", EC2_ERRORS)},
     ),

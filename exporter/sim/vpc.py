@@ -6,97 +6,28 @@ the clock's that is handed in. Who asks, and how an answer looks on the wire, is
 To read it: `vpc.subnets` and `vpc.enis` by id, `vpc.visible_enis()` as our account sees them.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
-from exporter.sim.living.addresses import PREFIX, HeldAddresses
+from exporter.sim.living.addresses import PREFIX
+from exporter.sim.vpc_subnets import Refusal, Reservation, ReservationKind, Subnet
+
+__all__ = [
+    "Attachment",
+    "Eni",
+    "Instance",
+    "NewEni",
+    "Refusal",
+    "Reservation",
+    "ReservationKind",
+    "Subnet",
+    "Vpc",
+]
 
 T = TypeVar("T")
-
-
-class Refusal(Exception):
-    """EC2 did nothing, and this is its error code."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(message or code)
-        self.code = code
-
-
-class ReservationKind(StrEnum):
-    """What a CIDR reservation keeps its addresses for: prefixes, or whoever names them."""
-
-    PREFIX = "prefix"
-    EXPLICIT = "explicit"
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A subnet CIDR reservation (`scr-…`)."""
-
-    id: str
-    cidr: IPv4Network
-    kind: ReservationKind
-    description: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Subnet:
-    """A subnet and which of its addresses are held."""
-
-    id: str
-    cidr: IPv4Network
-    zone: str
-    zone_id: str
-    name: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-    owner: str = ""
-    reservations: list[Reservation] = field(default_factory=list)
-    held: HeldAddresses = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.held = HeldAddresses(self.cidr)
-
-    @property
-    def size(self) -> int:
-        """All addresses, AWS's five among them."""
-        return self.cidr.num_addresses
-
-    @property
-    def available(self) -> int:
-        """AvailableIpAddressCount: free addresses outside of reservations."""
-        return self.held.available
-
-    def reserve(self, reservation: Reservation) -> None:
-        """Keep a CIDR for prefixes or for whoever names its addresses; what is held there stays."""
-        if any(reservation.cidr.overlaps(other.cidr) for other in self.reservations):
-            raise Refusal("InvalidParameterValue", f"{reservation.cidr} is reserved already")
-        prefix = reservation.kind is ReservationKind.PREFIX
-        self.held.reserve(reservation.cidr, for_prefixes=prefix)
-        self.reservations.append(reservation)
-
-    def take(self, address: int) -> int:
-        """Hold an address that was named, which may lie in a reservation."""
-        if not self.held.take(address):
-            raise Refusal("InvalidIPAddress.InUse", f"{IPv4Address(address)} is in use")
-        return address
-
-    def take_singles(self, count: int, rng: random.Random) -> list[int]:
-        """Hold so many addresses anywhere outside of reservations, or none."""
-        if count > self.available:
-            raise Refusal("InsufficientFreeAddressesInSubnet")
-        return [self.held.take_single(rng) for _ in range(count)]
-
-    def take_prefixes(self, count: int, rng: random.Random) -> list[int]:
-        """Hold so many /28, those of `prefix` reservations first, or none."""
-        reserved, free = self.held.free_reserved_blocks, self.held.free_blocks
-        if count > reserved + free:
-            full = self.available + reserved * PREFIX < count * PREFIX
-            raise Refusal("InsufficientFreeAddressesInSubnet" if full else "InsufficientCidrBlocks")
-        return [self.held.take_prefix(rng) for _ in range(count)]
 
 
 @dataclass(slots=True)
@@ -114,7 +45,7 @@ class Attachment:
 
 @dataclass(slots=True, eq=False)
 class Eni:
-    """A network interface; `prefixes` are the first addresses of its /28.
+    """A network interface; `prefixes` are the first addresses of its /28, `ipv6` those of its /80.
 
     `use` is what the truth calls it (`load_balancer`, `leaked`, ...), which no API tells.
     """
@@ -130,6 +61,7 @@ class Eni:
     use: str = ""
     secondary: list[int] = field(default_factory=list)
     prefixes: list[int] = field(default_factory=list)
+    ipv6: list[int] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     attachment: Attachment | None = None
 
@@ -166,7 +98,10 @@ class NewEni:
 
 @dataclass(slots=True, eq=False)
 class Instance:
-    """An EC2 instance with its type's limits (per ENI, its own address counts) and its ENIs."""
+    """An EC2 instance with its type's limits (per ENI, its own address counts) and its ENIs.
+
+    Limits are those of each network card; `others` are the ENIs of all but the first.
+    """
 
     id: str
     type: str
@@ -174,6 +109,16 @@ class Instance:
     ipv4_per_eni: int
     owner: str = ""
     attached: dict[int, str] = field(default_factory=dict)
+    others: dict[int, dict[int, str]] = field(default_factory=dict)
+
+    def on(self, card: int) -> dict[int, str]:
+        """The ENIs of a network card by device number."""
+        return self.others.setdefault(card, {}) if card else self.attached
+
+    @property
+    def enis(self) -> list[str]:
+        """The ENIs of all cards."""
+        return [eni for card in (self.attached, *self.others.values()) for eni in card.values()]
 
 
 class Vpc:
@@ -240,7 +185,7 @@ class Vpc:
     def terminate(self, instance_id: str) -> None:
         """TerminateInstances: ENIs that are not to be deleted with it stay behind, available."""
         instance = _found(self.instances, instance_id, "InvalidInstanceID.NotFound")
-        for eni in [self.enis[eni_id] for eni_id in instance.attached.values()]:
+        for eni in [self.enis[eni_id] for eni_id in instance.enis]:
             attachment, eni.attachment = eni.attachment, None
             if attachment is not None and attachment.delete_on_termination:
                 self.delete(eni.id)
@@ -252,11 +197,13 @@ class Vpc:
         instance = _found(self.instances, instance_id, "InvalidInstanceID.NotFound")
         if eni.attachment is not None:
             raise Refusal("InvalidNetworkInterface.InUse")
-        if len(instance.attached) >= instance.max_enis:
+        devices = instance.on(card)
+        if len(devices) >= instance.max_enis:
             raise Refusal("AttachmentLimitExceeded")
         _within(instance, eni, more=0)
-        device = next(n for n in range(instance.max_enis) if n not in instance.attached)
-        instance.attached[device] = eni.id
+        # On the cards beside the first, ipamd counts from 1.
+        device = next(n for n in itertools.count(min(card, 1)) if n not in devices)
+        devices[device] = eni.id
         eni.attachment = Attachment(
             self.new_id("eni-attach"), instance.id, device, instance.owner, self.clock(), card
         )
@@ -276,7 +223,7 @@ class Vpc:
         if eni.attachment.instance and eni.attachment.device == 0:
             raise Refusal("OperationNotPermitted")
         if (instance := self.instances.get(eni.attachment.instance)) is not None:
-            del instance.attached[eni.attachment.device]
+            del instance.on(eni.attachment.card)[eni.attachment.device]
         eni.attachment = None
 
     def delete(self, eni_id: str) -> None:

@@ -57,6 +57,7 @@ def live(ipamd: Ipamd, rng: random.Random) -> None:
         reason = "SetupNSFailed" if rng.random() < 0.05 else "PodDeleted"
         ipamd.count("awscni_del_ip_req_count", went, reason=reason)
     _hold(ipamd, rng, pods=pods)
+    ipamd.cooling = min(went, _room(ipamd) - pods)
     _metadata_reads(ipamd, rng, times=9)
     ipamd.count("awscni_reconcile_count", len(ipamd.enis), fn="eniDataStorePoolReconcileAdd")
     if rng.random() < 0.15:

@@ -32,8 +32,6 @@ pytestmark = pytest.mark.real
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "chart-0.1.0.json"
 CONFIG = json.loads((CHART / "values.schema.json").read_text())["definitions"]["config"]
-# The exporter of this chart may not have them yet.
-MOUNTED = {"EXPORTER_HEALTH_ADDRESS", "EXPORTER_WEB_CONFIG"}
 
 
 def kinds(manifests: Sequence[Manifest]) -> set[str]:
@@ -71,7 +69,7 @@ def test_both_helms_render_the_same(values: Path | None) -> None:
     given = ("--values", str(values)) if values else ()
     three, four = (render(None, *given, which=it, apis=OPERATOR) for it in HELMS)
     assert three == four
-    assert set(environment(three)) - MOUNTED <= {
+    assert set(environment(three)) <= {
         *map(variable, FIELDS),
         "AWS_EC2_METADATA_DISABLED",
         "HTTPS_PROXY",
@@ -212,15 +210,18 @@ def test_ports_follow_the_settings_everywhere() -> None:
     assert container(manifests)["ports"][0]["containerPort"] == 9100
     service = of_kind(manifests, "Service")["spec"]["ports"][0]
     assert (service["port"], service["targetPort"]) == (80, "metrics")
-    policy = of_kind(manifests, "NetworkPolicy")["spec"]
-    assert [{"port": 61999, "protocol": "TCP"}] in [it["ports"] for it in policy["egress"]]
-    proxied = render({"config": {**config, "scrape_via": "apiserver"}})
-    allowed = [
-        port["port"]
-        for rule in of_kind(proxied, "NetworkPolicy")["spec"]["egress"]
-        for port in rule["ports"]
-    ]
-    assert sorted(allowed) == [53, 53, 80, 443]
+    assert let_out(manifests) == [53, 53, 80, 443, 61679, 61999]
+    silent = {**config, "introspection": "off"}
+    assert let_out(render({"config": silent})) == [53, 53, 80, 443, 61999]
+    other = {**config, "ipamd_introspection_port": 61998}
+    assert let_out(render({"config": other})) == [53, 53, 80, 443, 61998, 61999]
+    assert let_out(render({"config": {**config, "scrape_via": "apiserver"}})) == [53, 53, 80, 443]
+
+
+def let_out(manifests: Sequence[Manifest]) -> list[int]:
+    """Return the ports that the network policy lets out to."""
+    rules = of_kind(manifests, "NetworkPolicy")["spec"]["egress"]
+    return sorted(port["port"] for rule in rules for port in rule["ports"])
 
 
 def test_the_network_policy_lets_out_to_one_source_of_credentials() -> None:

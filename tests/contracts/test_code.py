@@ -11,7 +11,8 @@ import pytest
 
 from exporter.aws.errors import Outcome
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
-from exporter.inputs.ec2.operations import OPERATIONS, SYSTEM
+from exporter.inputs import eks
+from exporter.inputs.ec2 import operations as ec2
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "exporter").rglob("*.py"))
@@ -66,7 +67,9 @@ def test_the_core_imports_itself_and_the_standard_library_alone() -> None:
     assert foreign == set()
 
 
-@pytest.mark.parametrize("name", ["exporter/cycle.py", "exporter/subnet_loop.py"])
+@pytest.mark.parametrize(
+    "name", ["exporter/cycle.py", "exporter/eks_loop.py", "exporter/subnet_loop.py"]
+)
 def test_the_loops_know_the_core_alone_and_no_door(name: str) -> None:
     assert {
         module
@@ -76,7 +79,8 @@ def test_the_loops_know_the_core_alone_and_no_door(name: str) -> None:
 
 
 def test_every_request_that_can_be_made_of_aws_is_told_by_a_metric() -> None:
-    assert tuple((SYSTEM, operation) for operation in OPERATIONS) == AWS_OPERATIONS
+    asked = [(door.SYSTEM, operation) for door in (ec2, eks) for operation in door.OPERATIONS]
+    assert tuple(asked) == AWS_OPERATIONS
     assert tuple(outcome.value for outcome in Outcome) == AWS_OUTCOMES
 
 

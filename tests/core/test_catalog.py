@@ -8,6 +8,8 @@ from typing import TypeVar
 import pytest
 
 from exporter.core.catalog import (
+    ALL_SUBNETS_TABLE,
+    EKS_TABLES,
     EXPORTER_METRICS,
     LEGACY_TABLE,
     METRICS,
@@ -33,6 +35,7 @@ from exporter.core.counters import (
     SERIES,
     Series,
 )
+from exporter.core.eks import ADDON_ISSUES, CLUSTER_ISSUES, EksReport
 from exporter.core.headroom import Headroom, Limit
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
 from exporter.core.model import Identity, Outcome, Reason, Target
@@ -41,7 +44,10 @@ from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage
 from tests.builders import (
     NOW,
+    addon,
     books,
+    eks_cluster,
+    eks_report,
     held,
     node,
     pod,
@@ -70,6 +76,8 @@ vpc_cni_cluster_forced_eni_removals_total counter
 vpc_cni_cluster_forced_ip_removals_total counter
 vpc_cni_cluster_pod_eni_errors_total counter fn
 vpc_cni_cluster_aws_utils_errors_total counter fn
+vpc_cni_setting gauge name value
+vpc_cni_setting_value gauge name
 vpc_cni_cluster_nodes gauge state
 vpc_cni_cluster_unread_nodes gauge reason
 vpc_cni_cluster_introspected_nodes gauge
@@ -129,6 +137,12 @@ vpc_cni_subnet_fragmentation_ratio gauge subnet_id
 vpc_cni_subnet_node_headroom gauge subnet_id instance_type
 vpc_cni_subnet_enis gauge subnet_id owner
 vpc_cni_leaked_enis gauge subnet_id owner
+vpc_cni_subnet_exhaustion_seconds gauge subnet_id
+vpc_cni_cluster_upgrade_addresses_ready gauge
+vpc_cni_cluster_health_issues gauge code
+vpc_cni_addon_info gauge addon version status latest_version
+vpc_cni_addon_update_available gauge addon
+vpc_cni_addon_health_issues gauge addon code
 vpc_cni_exporter_build_info gauge version
 vpc_cni_exporter_source_up gauge source
 vpc_cni_exporter_last_success_timestamp_seconds gauge source
@@ -184,6 +198,17 @@ def published_of(*subnets: SubnetUsage) -> Published:
 
     def drawing(draw: Draw) -> None:
         SUBNET_TABLE.drawn(subnets, draw, {})
+        ALL_SUBNETS_TABLE.drawn(subnets, draw, {})
+
+    return recorded(drawing)
+
+
+def published_of_eks(told: EksReport) -> Published:
+    """Everything that is published of what EKS told."""
+
+    def drawing(draw: Draw) -> None:
+        for table in EKS_TABLES:
+            table.drawn(told, draw, {})
 
     return recorded(drawing)
 
@@ -573,12 +598,20 @@ def test_a_source_has_samples_from_when_it_is_switched_on() -> None:
         assert tuple(about(name, own(it)).get(("ec2_enis",)) for it in healths) == states
 
 
-def test_requests_to_aws_are_all_there_at_0_where_ec2_is_read_and_not_at_all_elsewhere() -> None:
-    children = {(*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES}
-    on = Health("1.2.3").with_source(Source.EC2_ENIS, SourceHealth())
+@pytest.mark.parametrize(
+    ("source", "service", "count"),
+    [pytest.param(Source.EC2_ENIS, "ec2", 16), pytest.param(Source.EKS, "eks", 12)],
+)
+def test_requests_to_aws_are_all_there_at_0_where_a_service_is_read_and_not_at_all_elsewhere(
+    source: Source, service: str, count: int
+) -> None:
+    children = {
+        (*it, outcome) for it in AWS_OPERATIONS for outcome in AWS_OUTCOMES if it[0] == service
+    }
+    on = Health("1.2.3").with_source(source, SourceHealth())
     assert about(REQUESTS, own(on)) == dict.fromkeys(children, 0)
     assert about(REQUESTS, own(Health("1.2.3"))) == {}
-    assert len(children) == 16
+    assert len(children) == count
 
 
 def test_requests_to_aws_are_told_as_counted_and_by_closed_lists_alone() -> None:
@@ -679,3 +712,70 @@ class TestDrawing:
         kept = dict(first)
         self.table.drawn(report(UNREAD), self.draw, first)
         assert first == kept
+
+
+def test_the_end_of_a_subnet_is_published_where_it_can_be_told() -> None:
+    soon = replace(subnet_usage("subnet-a"), exhaustion_seconds=5400.0)
+    found = published_of(soon, without_enis("subnet-b"))
+    assert about("vpc_cni_subnet_exhaustion_seconds", found) == {("subnet-a",): 5400.0}
+
+
+READY = "vpc_cni_cluster_upgrade_addresses_ready"
+
+
+def test_whether_an_upgrade_finds_addresses_is_published_once_for_all_subnets() -> None:
+    zones = (replace(subnet_usage("subnet-a"), of_eks=True), without_enis("subnet-b", free=99))
+    assert about(READY, published_of(*zones)) == {(): 0}
+    both = (zones[0], replace(zones[1], of_eks=True))
+    assert about(READY, published_of(*both)) == {(): 1}
+    assert about(READY, published_of(subnet_usage("subnet-a"))) == {}
+    assert about(READY, published_of()) == {}
+
+
+def test_what_eks_tells_is_published_with_every_code_at_0_where_there_is_no_issue() -> None:
+    prefix = "vpc_cni_addon"
+    degraded = {"AccessDenied": 2, "other": 1}
+    wanted: Published = {
+        **{("vpc_cni_cluster_health_issues", code): 0 for code in CLUSTER_ISSUES},
+        ("vpc_cni_cluster_health_issues", "Ec2SubnetNotFound"): 1,
+        (
+            f"{prefix}_info",
+            *("vpc-cni", "v1.19.2-eksbuild.1", "DEGRADED", "v1.20.4-eksbuild.2"),
+        ): 1,
+        (
+            f"{prefix}_info",
+            *("coredns", "v1.11.4-eksbuild.2", "ACTIVE", "v1.11.4-eksbuild.2"),
+        ): 1,
+        (f"{prefix}_update_available", "vpc-cni"): 1,
+        (f"{prefix}_update_available", "coredns"): 0,
+        **{
+            (f"{prefix}_health_issues", "vpc-cni", code): degraded.get(code, 0)
+            for code in ADDON_ISSUES
+        },
+        **{(f"{prefix}_health_issues", "coredns", code): 0 for code in ADDON_ISSUES},
+    }
+    assert published_of_eks(eks_report()) == wanted
+
+
+def test_what_eks_did_not_tell_is_absent() -> None:
+    assert published_of_eks(EksReport()) == {}
+    alone = published_of_eks(EksReport(eks_cluster()))
+    assert {name for name, *_ in alone} == {"vpc_cni_cluster_health_issues"}
+    unknown = published_of_eks(EksReport(None, (addon(latest=""),)))
+    assert about("vpc_cni_addon_info", unknown) == {
+        ("vpc-cni", "v1.19.2-eksbuild.1", "ACTIVE", ""): 1
+    }
+    assert about("vpc_cni_addon_update_available", unknown) == {}
+
+
+def test_the_settings_of_the_cni_are_published_as_they_are_written() -> None:
+    settings = {"WARM_IP_TARGET": "5", "MAX_ENI": "many", "ENABLE_IPv4": "TRUE", "SECRET": "x"}
+    _, shown = step(Memory(), snapshot(settings=settings))
+    found = published(shown)
+    assert about("vpc_cni_setting", found) == {
+        ("WARM_IP_TARGET", "5"): 1,
+        ("MAX_ENI", "many"): 1,
+        ("ENABLE_IPv4", "TRUE"): 1,
+    }
+    assert about("vpc_cni_setting_value", found) == {("WARM_IP_TARGET",): 5}
+    assert beginning("vpc_cni_setting", published(report())) == {}

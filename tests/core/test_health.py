@@ -33,6 +33,7 @@ def test_the_sources_are_a_closed_list() -> None:
         "ec2_enis",
         "reviews",
         "web_config",
+        "eks",
     ]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.model import Eni
@@ -144,9 +146,21 @@ def test_a_node_that_leaves_untagged_enis_alone_keeps_its_own(shown: Eni, use: U
     assert classify(shown, ClusterFacts(nodes={"i-1": node})) == Owner(use, "i-1")
 
 
-def test_the_other_network_cards_are_managed_where_the_cni_is_told_so() -> None:
-    facts = ClusterFacts(nodes={"i-1": ClusterNode(name="node-1", multi_nic=True)})
-    assert classify(on_node(card=1), facts) == Owner(Use.NODE_PRIMARY, "i-1")
+@pytest.mark.parametrize(
+    ("told", "made_by_the_cni", "use"),
+    [
+        pytest.param(True, False, Use.NODE_PRIMARY, id="it-is-told-so"),
+        pytest.param(False, True, Use.NODE_UNMANAGED, id="it-is-told-not-to"),
+        pytest.param(None, True, Use.NODE_PRIMARY, id="there-is-no-pod-but-an-eni-that-it-made"),
+        pytest.param(None, False, Use.NODE_UNMANAGED, id="there-is-no-pod"),
+    ],
+)
+def test_the_other_network_cards_are_managed_by_the_cnis_setting_or_else_by_what_it_made(
+    told: bool | None, made_by_the_cni: bool, use: Use
+) -> None:
+    facts = ClusterFacts(nodes={"i-1": ClusterNode(name="node-1", multi_nic=told)})
+    shown = replace(on_node(card=1), created=1.0 if made_by_the_cni else None)
+    assert classify(shown, facts) == Owner(use, "i-1")
 
 
 @pytest.mark.parametrize(

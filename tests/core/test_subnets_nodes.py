@@ -330,7 +330,8 @@ def where(addresses: tuple[str, ...] | None, *, host_network: bool = True) -> Ta
     return target(on, pod(ip="10.0.0.10", host_network=host_network))
 
 
-KNOWN = {"i-1": ClusterNode(name="node-1")}
+ONE_CARD = ClusterNode(name="node-1", multi_nic=False)
+KNOWN = {"i-1": ONE_CARD}
 
 
 @pytest.mark.parametrize(
@@ -354,12 +355,12 @@ def test_a_node_is_found_by_its_instance_or_else_by_its_address(
 @pytest.mark.parametrize(
     ("env", "expected"),
     [
-        pytest.param({}, ClusterNode(name="node-1"), id="nothing-set"),
-        pytest.param({"MANAGE_UNTAGGED_ENI": "true"}, ClusterNode(name="node-1"), id="managed"),
-        pytest.param({"MANAGE_UNTAGGED_ENI": "maybe"}, ClusterNode(name="node-1"), id="unreadable"),
+        pytest.param({}, ONE_CARD, id="nothing-set"),
+        pytest.param({"MANAGE_UNTAGGED_ENI": "true"}, ONE_CARD, id="managed"),
+        pytest.param({"MANAGE_UNTAGGED_ENI": "maybe"}, ONE_CARD, id="unreadable"),
         pytest.param(
             {"MANAGE_UNTAGGED_ENI": "false"},
-            ClusterNode(name="node-1", manages_untagged=False),
+            replace(ONE_CARD, manages_untagged=False),
             id="left-alone",
         ),
         pytest.param(

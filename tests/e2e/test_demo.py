@@ -47,6 +47,8 @@ def test_the_demonstration_shows_figures_serves_them_and_leaves_nothing_running(
                 return None
 
         assert eventually(read, "the exporter of the demonstration has figures") == 8
+        up = {key("vpc_cni_exporter_source_up", source=it): 1 for it in ("ec2_subnets", "eks")}
+        eventually(lambda: up.items() <= exporter.scrape().items(), "AWS is read as well")
         parts = children(process.pid)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=15)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.modes_world import modes, settled
 from tests.e2e.test_subnets import survey_after, world
 from tests.e2e.world import Samples, Simulation
 
@@ -88,3 +89,34 @@ def test_with_prefixes_at_least_as_many_do(
     assert all(count <= flat(tried)[path] for path, count in found.items())
     # Where there is enough for all, it does not matter which.
     assert found["cluster",] >= 0.95 * tried["cluster"]
+
+
+# Nobody tells which of their addresses pods have: leftovers of the other mode, and without
+# introspection those on ENIs that are kept from pods.
+AT_LEAST = {"all": {"to-prefix", "to-secondary"}, "none": {"to-prefix", "to-secondary", "picky"}}
+
+
+@pytest.mark.parametrize("introspection", ["all", "none"])
+def test_in_every_mode_of_the_cni_as_many_pods_find_an_address_as_is_said(
+    introspection: str, tmp_path: Path
+) -> None:
+    with modes(tmp_path, "--introspection", introspection, "--speed", "60") as (sim, exporter):
+        sim.control("/step", {"count": 4})
+        samples = settled(exporter, rested(sim))
+        tried = sim.control("/room")
+    read = {node for node, value in by("node", "vpc_cni_node_read", samples).items() if value}
+    groups = {
+        dict(labels)["node"]: dict(labels)["nodegroup"]
+        for name, labels in samples
+        if name == "vpc_cni_node_info"
+    }
+    found = by("node", "vpc_cni_node_pod_headroom", samples)
+    assert found.keys() == tried["nodes"].keys() & read
+    unsure = {node for node in found if groups[node] in AT_LEAST[introspection]}
+    assert {node: found[node] for node in found.keys() - unsure} == {
+        node: tried["nodes"][node] for node in found.keys() - unsure
+    }
+    assert all(found[node] <= tried["nodes"][node] for node in unsure)
+    assert set(by("node", "vpc_cni_node_pod_headroom_limit", samples)) == set(found)
+    limits = {dict(labels)["limit"] for name, labels in samples if name.endswith("headroom_limit")}
+    assert limits >= {"max_pods", "eni", "subnet"}

@@ -282,7 +282,7 @@ def test_the_page_for_people_says_what_a_node_without_warm_addresses_has(tmp_pat
                 return await answer.text()
 
     shown = asyncio.run(scenario())
-    assert "nothing warm, 1 in cooldown, ENIConfig pods-a" in shown
+    assert "blocked: cooldown, 1 in cooldown, ENIConfig pods-a" in shown
     assert "<b>1</b>in cooldown on 1 introspected nodes" in shown
     assert introspection.asked.count("/v1/eni-configs") == 1
 

@@ -1,4 +1,4 @@
-"""The policy in docs/INSTALL.md is enough for EC2 and not more: each permission has a use."""
+"""The policy in docs/INSTALL.md is enough for AWS and not more: each permission has a use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "INSTALL.md"
 ROWS = {code(row["permission"])[0]: row for row in table(PAGE, "permission")}
 # What is asked, as a policy calls it; the services' prefixes are botocore's names.
 ASKED = {f"{service}:{operation}" for service, operation in AWS_OPERATIONS}
-EC2 = sorted(it.partition(":")[2] for it in ROWS if it.startswith("ec2:"))
 _SHOWN = re.compile(r"(\w+)\{(.*)\}")
 
 
@@ -44,9 +43,9 @@ def allowed() -> set[str]:
     return {action for it in policy()["Statement"] for action in it["Action"]}
 
 
-def shown(operation: str) -> tuple[str, Mapping[str, str]]:
+def shown(permission: str) -> tuple[str, Mapping[str, str]]:
     """Return the metric that tells of a permission that is missing, and its labels."""
-    (sample,) = code(ROWS[f"ec2:{operation}"]["shows as"])
+    (sample,) = code(ROWS[permission]["shows as"])
     matched = _SHOWN.fullmatch(sample)
     assert matched
     labels = dict(it.split("=") for it in matched[2].split(","))
@@ -62,14 +61,16 @@ def _sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Simul
 
 def running(folder: Path, sim: Simulation) -> Any:
     often = dict.fromkeys(("EXPORTER_EC2_SUBNETS_INTERVAL", "EXPORTER_EC2_ENIS_INTERVAL"), "0.3")
-    environment = {"EXPORTER_SOURCES": "ipamd,ec2", **often, **sim.facts["aws_environment"]}
+    environment = {"EXPORTER_SOURCES": "ipamd,ec2,eks", **often, **sim.facts["aws_environment"]}
     return daemon(folder, sim, **environment)
 
 
-def deny(sim: Simulation, *operations: str) -> None:
-    sim.control("/ec2", {"trouble": None})
-    for operation in operations:
-        sim.control("/ec2", {"action": operation, "trouble": "denied"})
+def deny(sim: Simulation, *permissions: str) -> None:
+    for service in ("ec2", "eks"):
+        sim.control(f"/{service}", {"trouble": None})
+    for permission in permissions:
+        service, _, operation = permission.partition(":")
+        sim.control(f"/{service}", {"action": operation, "trouble": "denied"})
 
 
 def test_policy_and_table_tell_of_what_is_asked_and_of_nothing_else() -> None:
@@ -87,23 +88,26 @@ def test_with_the_policy_and_no_more_every_figure_is_the_truth(
         samples = survey_after(exporter, cluster.truth()["advanced_at"])
         assert differences(expected(cluster.truth()), published(samples)) == []
         # The types are asked for last.
-        eventually(
-            lambda: set(cluster.control("/requests")["ec2"]) == set(EC2),
-            "every permission is used, and no other",
-        )
+        eventually(lambda: used(cluster) == set(ROWS), "every permission is used, and no other")
 
 
-@pytest.mark.parametrize("operation", EC2)
+def used(sim: Simulation) -> set[str]:
+    requests = sim.control("/requests")
+    return {f"{service}:{it}" for service in ("ec2", "eks") for it in requests[service]}
+
+
+@pytest.mark.parametrize("permission", sorted(ROWS))
 def test_a_permission_taken_away_shows_as_the_table_says_and_is_logged_once(
-    operation: str, sim: tuple[Path, Simulation]
+    permission: str, sim: tuple[Path, Simulation]
 ) -> None:
     folder, cluster = sim
-    deny(cluster, operation)
-    name, labels = shown(operation)
+    deny(cluster, permission)
+    service, _, operation = permission.partition(":")
+    name, labels = shown(permission)
     with running(folder, cluster) as exporter:
 
         def told() -> bool:
-            value = exporter.scrape().get(key(name, **labels, **_service(name)), None)
+            value = exporter.scrape().get(key(name, **labels, **_service(name, service)), None)
             down = value == 0 if name.endswith("source_up") else bool(value)
             return down and bool(refusals(exporter, operation))
 
@@ -116,8 +120,8 @@ def test_a_permission_taken_away_shows_as_the_table_says_and_is_logged_once(
         assert len(refusals(exporter, operation)) == 1
 
 
-def _service(name: str) -> Mapping[str, str]:
-    return {"service": "ec2"} if "aws_requests" in name else {}
+def _service(name: str, service: str) -> Mapping[str, str]:
+    return {"service": service} if "aws_requests" in name else {}
 
 
 def refusals(exporter: Daemon, operation: str) -> list[str]:

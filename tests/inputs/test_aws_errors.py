@@ -52,7 +52,18 @@ def reason(error: Exception, guard: AbstractContextManager[None]) -> str:
     return told.value.reason
 
 
-@pytest.mark.parametrize("kind", [*LIBRARY, *SYSTEM, ValueError, json.JSONDecodeError])
+PARSERS = [
+    ValueError,
+    json.JSONDecodeError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+]
+
+
+@pytest.mark.parametrize("kind", [*LIBRARY, *SYSTEM, *PARSERS])
 def test_every_error_of_a_call_is_translated(kind: type[Exception]) -> None:
     told = reason(raised(kind), translated("ec2", "DescribeSubnets"))
     assert told

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from zlib import crc32
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import Reason, Target
 from exporter.inputs.fetch import Fetch, FetchFailed, Place
-from exporter.inputs.introspection import AskingConfig, Introspections
+from exporter.inputs.introspection import AskingConfig, Introspections, Visit
 from exporter.inputs.introspection.asking import cooldown_seconds, port_of
 from tests.builders import NOW, node, pod, target
 from tests.test_cycle import FakeTime
@@ -39,6 +43,15 @@ def body(addresses: int, freed_ago: float = LONG) -> bytes:
 def books(addresses: int, time: float = NOW, **changed: object) -> Introspection:
     whole = Introspection(time=time, enis=(IpamdEni(id="eni-1", attached=addresses),))
     return replace(whole, **changed)  # type: ignore[arg-type]
+
+
+def until(deadline: float) -> Visit:
+    """A visit in which nothing is waited for but the node."""
+
+    async def nothing() -> None:
+        pass
+
+    return Visit(deadline, nothing, nullcontext)
 
 
 @dataclass
@@ -75,12 +88,9 @@ class World:
     def cycle(self, *targets: Target, time_left: float = 5.0) -> list[Introspection | None]:
         """What is known of each target after a cycle in which all are visited at once."""
 
-        async def nothing() -> None:
-            pass
-
         async def visit(where: Target) -> Introspection | None:
             deadline = asyncio.get_running_loop().time() + time_left
-            return await self.introspections.of(where, deadline=deadline, turn=nothing)
+            return await self.introspections.of(where, until(deadline))
 
         async def all_of_it() -> list[Introspection | None]:
             self.introspections.begin(targets)
@@ -137,6 +147,24 @@ class TestANodeThatAnswers:
         assert world.cycle(A) == [books(9, carried=True)]
         world.now, world.time = world.now + 20, NOW + 30
         assert world.cycle(A) == [books(12, NOW + 30)]
+
+    def test_has_an_eni_that_did_not_change_as_one_value_from_body_to_body(self) -> None:
+        def two(first: int, second: int) -> bytes:
+            cards = {
+                card: {"ENIs": {f"eni-{card}": {"DeviceNumber": device, "IPv6Cidrs": {}}}}
+                for card, device in (("0", first), ("1", second))
+            }
+            return json.dumps(cards).encode()
+
+        world = World(answers={"a": two(1, 1)})
+        (before,) = world.cycle(A)
+        world.now += 30
+        world.answers["a"] = two(1, 2)
+        (after,) = world.cycle(A)
+        assert before is not None
+        assert after is not None
+        assert [eni.device for eni in after.enis] == [1, 2]
+        assert after.enis[0] is before.enis[0]
 
     def test_is_counted_by_its_own_cooldown_at_the_time_of_its_answer(self) -> None:
         long, usual = runs("long", IP_COOLDOWN_PERIOD="60"), runs("usual")
@@ -251,6 +279,37 @@ class TestANodeThatDoesNotAnswer:
         assert world.cycle(A) == [books(9)]
 
 
+ANSWERS = st.sampled_from((body(9), body(9), body(9), LATE, REFUSED, RUBBISH))
+
+
+@given(
+    interval=st.sampled_from((0.0, 5.0, 30.0)),
+    cycles=st.lists(st.tuples(st.floats(0.05, 400.0), ANSWERS), min_size=1, max_size=40),
+)
+def test_whatever_a_node_answers_it_is_asked_sparingly_and_its_books_are_not_old(
+    interval: float, cycles: list[tuple[float, bytes | FetchFailed]]
+) -> None:
+    world = World(replace(CONFIG, interval=interval))
+    asked: list[tuple[float, bytes | FetchFailed]] = []
+    for later, answer in cycles:
+        world.now += later
+        world.time += later
+        world.answers["a"] = answer
+        before = len(world.asked)
+        (found,) = world.cycle(A)
+        if len(world.asked) > before:
+            asked.append((world.now, answer))
+        fresh = asked[-1:] == [(world.now, body(9))]
+        assert found is None or found.carried is not fresh
+        assert found is not None or not fresh
+        if found is not None:
+            assert world.time - found.time <= 3 * interval + 1e-6
+    for (then, said), (now, _) in pairwise(asked):
+        assert now - then >= 0.99 * interval - 1e-6
+        if said in (REFUSED, RUBBISH):
+            assert now - then >= 600.0 - 1e-6
+
+
 class TestNoNodeIsAsked:
     @pytest.mark.parametrize(
         "env",
@@ -281,12 +340,9 @@ class TestNoNodeIsAsked:
         world.cycle(good)
         world.now += 30
 
-        async def nothing() -> None:
-            pass
-
         async def visit(where: Target, after: float) -> Introspection | None:
             await asyncio.sleep(after)
-            return await world.introspections.of(where, deadline=LONG, turn=nothing)
+            return await world.introspections.of(where, until(LONG))
 
         async def all_of_it() -> list[Introspection | None]:
             world.introspections.begin((*silent, good, new))

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.core.model import Node
 from exporter.core.targets import LabelledNode, NodeSelector, Requirement, Term
-from exporter.inputs.kube.decoding import Sharing
+from exporter.inputs.kube.decoding import DaemonSet, Sharing
 from exporter.inputs.kube.kinds import cninodes, daemonset, eniconfigs, host_network_pods, nodes
 from tests.inputs.fake_kube import Json
 from tests.inputs.kube_parts import a_cninode, an_eniconfig, decoded
@@ -195,7 +195,8 @@ def test_the_daemonset_says_where_it_runs() -> None:
 
     found = decoded(daemonset("kube-system"), {"spec": {"template": {"spec": spec}}})
 
-    assert found == NodeSelector(
+    assert found is not None
+    assert found.selector == NodeSelector(
         (("a", "1"), ("b", "2")), (Term((Requirement("a", "Exists"),)), Term())
     )
 
@@ -218,7 +219,42 @@ def test_an_affinity_that_requires_nothing_selects_every_node(
 ) -> None:
     it: Json = {"spec": {"template": {"spec": {"affinity": affinity}}}}
 
-    assert decoded(daemonset("kube-system"), it) == NodeSelector((), terms)
+    assert decoded(daemonset("kube-system"), it) == DaemonSet(NodeSelector((), terms), {})
+
+
+@pytest.mark.parametrize(
+    ("containers", "settings"),
+    [
+        pytest.param(None, {}, id="no containers"),
+        pytest.param([{"name": "aws-node"}], {}, id="no variables"),
+        pytest.param(
+            [
+                {
+                    "name": "aws-node",
+                    "env": [
+                        {"name": "WARM_ENI_TARGET", "value": "1"},
+                        {"name": "MAX_ENI", "value": "many"},
+                        {"name": "ENABLE_POD_ENI", "value": ""},
+                        {"name": "ENABLE_IPv6", "value": None},
+                        {"name": "WARM_IP_TARGET", "valueFrom": {"configMapKeyRef": {}}},
+                        {"name": "ADDITIONAL_ENI_TAGS", "value": '{"owner": "us"}'},
+                        {"name": "CLUSTER_NAME", "value": "prod"},
+                    ],
+                },
+                {"name": "other", "env": [{"name": "MINIMUM_IP_TARGET", "value": "9"}]},
+            ],
+            {"WARM_ENI_TARGET": "1", "MAX_ENI": "many"},
+            id="those of aws-node that are told of",
+        ),
+    ],
+)
+def test_the_daemonset_says_how_the_cni_is_set(
+    containers: object, settings: dict[str, str]
+) -> None:
+    found = decoded(
+        daemonset("kube-system"), {"spec": {"template": {"spec": {"containers": containers}}}}
+    )
+    assert found == DaemonSet(NodeSelector(), settings)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.core.model import Reason
 from exporter.inputs.fetch import FetchFailed
-from exporter.inputs.kube import Kube, KubeConfig, SourceState, Timing, connect
+from exporter.inputs.kube import Kube, KubeConfig, Timing, connect
 from exporter.sim import Options, Simulation
 from exporter.sim.faults import REASONS, Fault
 
@@ -65,19 +65,20 @@ def up(kube: Kube) -> tuple[bool, ...]:
     return tuple(it.up for it in kube.sources())
 
 
-def guarded(kube: Kube) -> tuple[SourceState, ...]:
-    """The sources that a permission is for; the tests of the door itself have CNINodes."""
-    return tuple(it for it in kube.sources() if it.source != "cninodes")
-
-
 @pytest.mark.parametrize(
     ("profile", "sources", "nodes_known"),
     [
-        pytest.param("full", (True, True, True, True, True), True, id="everything"),
-        pytest.param("incumbent", (True, False, False, True, False), False, id="the incumbent's"),
-        pytest.param("no_nodes", (True, False, True, True, True), False, id="no nodes"),
-        pytest.param("no_daemonsets", (True, True, False, True, True), True, id="no DaemonSets"),
-        pytest.param("own_pods_only", (True, True, True, False, True), True, id="own namespace"),
+        pytest.param("full", (True, True, True, True, True, True), True, id="everything"),
+        pytest.param(
+            "incumbent", (True, False, False, True, False, False), False, id="the incumbent's"
+        ),
+        pytest.param("no_nodes", (True, False, True, True, True, True), False, id="no nodes"),
+        pytest.param(
+            "no_daemonsets", (True, True, False, True, True, True), True, id="no DaemonSets"
+        ),
+        pytest.param(
+            "own_pods_only", (True, True, True, False, True, True), True, id="own namespace"
+        ),
     ],
 )
 def test_what_may_be_read_is_made_use_of(
@@ -87,7 +88,7 @@ def test_what_may_be_read_is_made_use_of(
     tmp_path: Path,
 ) -> None:
     def may_read(kube: Kube) -> tuple[bool, ...]:
-        return tuple(it.up for it in guarded(kube))
+        return tuple(it.up for it in kube.sources())
 
     async def scenario() -> None:
         async with discovering(tmp_path, profile) as (sim, kube):
@@ -105,7 +106,7 @@ def test_what_may_be_read_is_made_use_of(
 def test_without_any_permission_nothing_is_known_and_every_source_says_why(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with discovering(tmp_path, "nothing") as (_, kube):
-            await until(kube, lambda: all("HTTP 403" in it.reason for it in guarded(kube)))
+            await until(kube, lambda: all("HTTP 403" in it.reason for it in kube.sources()))
             assert kube.discover() is None
 
     asyncio.run(scenario())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from exporter.core.introspection import Introspection, IpamdEni
 from exporter.core.model import Outcome, Read, Reading, Reason, Target, Unread
 from exporter.inputs.fetch import Fetch, Place
-from exporter.inputs.introspection import MAX_BODY_BYTES, AskingConfig, Introspections
+from exporter.inputs.introspection import MAX_BODY_BYTES, AskingConfig, Introspections, Visit
 from exporter.inputs.kube import KubeConfig, connect
 from exporter.inputs.nodes import Nodes, NodesConfig, direct, directly
 from tests.builders import NOW
@@ -193,6 +193,43 @@ def test_silent_introspections_do_not_keep_other_nodes_waiting() -> None:
     assert found == tuple(Read(at(ip), READING if ip in silent else INTROSPECTED) for ip in ips)
     # One after the other the silent ones would take five seconds.
     assert took < 4.0
+
+
+class Slow(Introspections):
+    """Takes some time for each node: its own, or the node's."""
+
+    def __init__(self, *, own: bool) -> None:
+        super().__init__(AskingConfig(), directly)
+        self.own = own
+        self.now = self.most = 0
+
+    async def of(self, target: Target, visit: Visit) -> Introspection | None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        with nullcontext() if self.own else visit.waiting():
+            await asyncio.sleep(0.05)
+        self.now -= 1
+        return None
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param(True, id="an answer that waits to be decoded does not"),
+        pytest.param(False, id="a node that keeps us waiting does"),
+    ],
+)
+def test_only_a_node_that_is_waited_for_gives_its_place_up(own: bool) -> None:
+    config = NodesConfig(timeout=1.0, patience=0.001, concurrency=2, allow_loopback=True)
+    slow = Slow(own=own)
+
+    async def page(_target: Target) -> bytes:
+        return PAGE
+
+    targets = tuple(at(f"127.0.1.{number}") for number in range(1, 21))
+    found = asyncio.run(Nodes(config, page, introspection=slow).read(targets))
+    assert [type(it) for it in found] == [Read] * 20
+    assert (slow.most == 2) is own
 
 
 def test_page_and_introspection_of_a_node_have_one_socket_after_the_other() -> None:

@@ -27,6 +27,7 @@ from exporter.core.counters import (
     DEL_REQUESTS,
     Series,
 )
+from exporter.core.eks import EksReport
 from exporter.core.health import Health, Source, SourceHealth
 from exporter.core.model import Identity, Outcome, Reason, Snapshot
 from exporter.core.report import Memory, Report, step
@@ -45,6 +46,7 @@ from exporter.outputs.prometheus import (
 from tests.builders import (
     NOW,
     books,
+    eks_report,
     held,
     node,
     pod,
@@ -60,6 +62,7 @@ from tests.builders import (
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.prom"
 GOLDEN_SUBNETS = GOLDEN.with_name("subnets.prom")
+GOLDEN_EKS = GOLDEN.with_name("eks.prom")
 ALL = Selection()
 HEALTH = Health("1.2.3")
 NO_PROCESS = CollectorRegistry()
@@ -73,6 +76,10 @@ def sheet(shown: Report | None, selection: Selection = ALL) -> Sheet:
 
 def subnet_sheet(*subnets: SubnetUsage, selection: Selection = ALL) -> Sheet:
     return draw(selection.subnet_tables(), subnets, {})
+
+
+def eks_sheet(told: EksReport, selection: Selection = ALL) -> Sheet:
+    return draw(selection.eks_tables(), told, {})
 
 
 def page(
@@ -180,6 +187,7 @@ def golden() -> tuple[Report, Health]:
         pod_enis={"i-02": 5},
         ec2_drifts={"one": -9, "two": 0, "three": 1},
         rooms=rooms(SUBNETS).values(),
+        settings={"WARM_IP_TARGET": "5", "ENABLE_PREFIX_DELEGATION": "true"},
     )
     return step(memory, second)[1], golden_health(second)
 
@@ -201,8 +209,8 @@ def golden_health(shot: Snapshot) -> Health:
 
 
 SUBNETS = (
-    subnet_usage("subnet-a", name="pods-a"),
-    without_enis("subnet-b", roles=(Role.CNI_DISCOVERY,)),
+    replace(subnet_usage("subnet-a", name="pods-a"), of_eks=True, exhaustion_seconds=5432.1),
+    replace(without_enis("subnet-b", roles=(Role.CNI_DISCOVERY,)), of_eks=True),
 )
 
 
@@ -215,6 +223,19 @@ def test_the_families_of_subnets_are_word_for_word_the_reviewed_ones() -> None:
     assert subnet_sheet(*SUBNETS).block(Format.TEXT).plain.decode() == GOLDEN_SUBNETS.read_text(
         encoding="utf-8"
     )
+
+
+def test_the_families_of_eks_are_word_for_word_the_reviewed_ones() -> None:
+    assert eks_sheet(eks_report()).block(Format.TEXT).plain.decode() == GOLDEN_EKS.read_text(
+        encoding="utf-8"
+    )
+
+
+@forms
+def test_the_parser_of_prometheus_reads_what_eks_told_in_both_formats(form: Format) -> None:
+    found = samples(page(eks_sheet(eks_report()), form=form), form)
+    ours = {it: value for it, value in found.items() if "exporter" not in it[0]}
+    assert ours == samples(GOLDEN_EKS.read_text(encoding="utf-8"))
 
 
 @forms
@@ -267,7 +288,8 @@ def test_a_page_with_the_process_figures_is_legal_too(form: Format) -> None:
 
 def test_families_stand_together_and_carry_help_and_type() -> None:
     nodes = sheet(report(read(), unread("node-2")))
-    text = page(nodes, subnet_sheet(*SUBNETS), registry=process_registry())
+    sheets = nodes, subnet_sheet(*SUBNETS), eks_sheet(eks_report())
+    text = page(*sheets, registry=process_registry())
     described: list[str] = []
     for line in text.splitlines():
         if line.startswith("# HELP "):
@@ -283,7 +305,8 @@ def test_families_stand_together_and_carry_help_and_type() -> None:
 def test_nothing_is_published_that_is_not_catalogued_but_the_process_figures() -> None:
     everything = Selection(legacy=True)
     nodes = sheet(report(read()), everything)
-    text = page(nodes, subnet_sheet(*SUBNETS), registry=process_registry())
+    sheets = nodes, subnet_sheet(*SUBNETS), eks_sheet(eks_report())
+    text = page(*sheets, registry=process_registry())
     own = {name for name in names(text) if name.startswith(("process_", "python_"))}
     assert set(names(text)) - own <= {metric.name for metric in METRICS}
     assert {"process_resident_memory_bytes", "python_info"} <= own
@@ -292,9 +315,8 @@ def test_nothing_is_published_that_is_not_catalogued_but_the_process_figures() -
 def test_everything_that_is_catalogued_is_published_where_all_is_known() -> None:
     shown, health = golden()
     nodes = sheet(shown, Selection(legacy=True))
-    assert set(names(page(nodes, subnet_sheet(*SUBNETS), health=health))) == {
-        metric.name for metric in METRICS
-    }
+    sheets = nodes, subnet_sheet(*SUBNETS), eks_sheet(eks_report())
+    assert set(names(page(*sheets, health=health))) == {metric.name for metric in METRICS}
 
 
 def test_without_a_report_only_the_exporters_own_metrics_stay() -> None:
@@ -308,6 +330,7 @@ def test_a_family_without_a_sample_is_not_mentioned() -> None:
     assert "vpc_cni_zone" not in page(sheet(report(read(), nodes_known=False)))
     assert "vpc_cni_subnet_prefix_blocks" not in page(subnet_sheet(without_enis()))
     assert subnet_sheet().block(Format.TEXT).plain == b""
+    assert eks_sheet(EksReport()).block(Format.TEXT).plain == b""
 
 
 class TestSelection:
@@ -315,7 +338,8 @@ class TestSelection:
         shown, health = golden()
         own = {metric.name for metric in EXPORTER_METRICS}
         subnets = subnet_sheet(*SUBNETS, selection=selection)
-        found = set(names(page(sheet(shown, selection), subnets, health=health)))
+        told = eks_sheet(eks_report(), selection)
+        found = set(names(page(sheet(shown, selection), subnets, told, health=health)))
         assert own <= found
         return found - own
 
@@ -349,7 +373,10 @@ class TestSelection:
                 id="a question mark is one character",
             ),
             pytest.param(
-                Selection(allow=("vpc_cni_subnet_*",), deny=("*_ratio", "*ip_addresses", "*_i*")),
+                Selection(
+                    allow=("vpc_cni_subnet_*",),
+                    deny=("*_ratio", "*ip_addresses", "*_i*", "*_seconds"),
+                ),
                 {
                     "vpc_cni_subnet_role",
                     "vpc_cni_subnet_size",
@@ -361,6 +388,15 @@ class TestSelection:
             ),
             pytest.param(
                 Selection(allow=("*leaked_enis",)), {"vpc_cni_leaked_enis"}, id="leaks alone"
+            ),
+            pytest.param(
+                Selection(allow=("vpc_cni_addon_*", "*_ready"), deny=("*_info",)),
+                {
+                    "vpc_cni_addon_health_issues",
+                    "vpc_cni_addon_update_available",
+                    "vpc_cni_cluster_upgrade_addresses_ready",
+                },
+                id="what EKS tells like others",
             ),
             pytest.param(
                 Selection(allow=("vpc_cni_zone_enis", "vpc_cni_node_enis"), nodes=NodeMetrics.NONE),

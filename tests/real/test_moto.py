@@ -12,9 +12,11 @@ import botocore.session
 import pytest
 
 from exporter.aws import Requests
-from exporter.core.model import Eni, InstanceType, Reservation, Subnet
+from exporter.core.model import Eni, InstanceType, Reservation, Subnet, Unavailable
 from exporter.inputs.ec2 import Ec2, types_on_file
 from tests.inputs.ec2_answers import REGION, FakeEc2, aws, tag_set, use
+from tests.inputs.eks_answers import FakeEks
+from tests.inputs.eks_answers import use as use_eks
 
 __all__ = ["aws"]
 
@@ -164,3 +166,29 @@ def test_all_instance_types_are_what_the_file_says(moto: FakeEc2, aws: pytest.Mo
     assert found == {name: types_on_file()[name] for name in names}
     # Where it does not answer, the file does.
     assert set(requests) == {("ec2", "DescribeInstanceTypes", "ok")}
+
+
+def test_a_cluster_is_found_by_its_name_and_in_its_region_alone(
+    writer: Any, vpc: str, moto: FakeEc2, aws: pytest.MonkeyPatch
+) -> None:
+    """moto has no add-ons, so that a read ends where it asks for the first."""
+    subnets = [make_subnet(writer, vpc, f"10.20.{n}.0/24")["SubnetId"] for n in (7, 8)]
+    session = botocore.session.get_session()
+    session.create_client("eks", region_name=REGION, endpoint_url=moto.url).create_cluster(
+        name="prod",
+        version="1.33",
+        roleArn="arn:aws:iam::111122223333:role/eks",
+        resourcesVpcConfig={"subnetIds": subnets},
+    )
+    fake = FakeEks(url=moto.url)
+
+    def reason(name: str, region: str = REGION) -> str:
+        aws.setenv("AWS_REGION", region)
+        with pytest.raises(Unavailable) as raised:
+            use_eks(fake, aws, lambda door: door.read(name, "v1.33.4"))
+        return raised.value.reason
+
+    missing = "EKS knows no cluster of this name in this region"
+    assert reason("other") == missing
+    assert reason("prod", "us-west-2") == missing
+    assert reason("prod") == "DescribeAddon failed (HTTP 404)"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_eks import read_after
+from tests.e2e.test_eks import world as eks_world
 from tests.e2e.test_headroom import rested
 from tests.e2e.test_subnets import survey_after, world
 from tests.e2e.world import (
@@ -136,6 +138,11 @@ def test_promtool_is_content_with_what_is_served(
     running: tuple[Daemon, str, dict[tuple[str, frozenset[tuple[str, str]]], float]],
 ) -> None:
     exporter, _, _ = running
+    is_content(exporter)
+
+
+def is_content(exporter: Daemon) -> None:
+    """Have promtool look at what is served now."""
     _, text = exporter.get("/metrics")
     ours = text[: text.index("# HELP process_")] if "# HELP process_" in text else text
     done = subprocess.run(
@@ -207,3 +214,35 @@ def test_prometheus_answers_how_many_more_pods_fit_and_the_cluster_then_takes_th
     # No subnet is in two zones.
     wanted = (tried["cluster"], tried["cluster"], len(tried["nodes"]), sum(fresh))
     assert found == [[it] for it in (*wanted, min(tried["nodes"].values()))]
+
+
+def test_prometheus_answers_with_the_truth_of_eks_and_of_the_settings(tmp_path: Path) -> None:
+    told = ("vpc_cni_addon_", "vpc_cni_setting", "vpc_cni_cluster_health", "vpc_cni_cluster_upg")
+    with (
+        eks_world(tmp_path, "--env", "WARM_IP_TARGET=7", EXPORTER_EKS_INTERVAL="1") as (
+            sim,
+            exporter,
+        ),
+        prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
+    ):
+        degraded = {"status": "DEGRADED", "issues": ["AccessDenied"]}
+        sim.control("/eks", {"addons": {"vpc-cni": degraded}, "issues": ["VpcNotFound"]})
+        samples = read_after(exporter, sim.truth()["now"])
+        truth = expected(sim.truth())
+        assert differences(truth, published(samples)) == []
+        done = samples[key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")]
+        eventually(lambda: scraped(url, done), "Prometheus scraped the figures")
+        answered = answers(url)
+        wanted = {f: n for f, n in without_empty(truth).items() if f[0].startswith(told)}
+        assert {found: answered.get(found) for found in wanted} == wanted
+        assert {name for name, _ in wanted} == {
+            "vpc_cni_addon_health_issues",
+            "vpc_cni_addon_info",
+            "vpc_cni_addon_update_available",
+            "vpc_cni_cluster_health_issues",
+            "vpc_cni_cluster_upgrade_addresses_ready",
+            "vpc_cni_setting",
+            "vpc_cni_setting_value",
+        }
+        assert sum(n for (name, _), n in wanted.items() if name.endswith("health_issues")) == 2
+        is_content(exporter)

@@ -54,10 +54,10 @@ class Answer:
 
 
 async def raw(
-    sim: Simulation, number: int = 0, *, path: str = "/metrics", more: str = ""
+    sim: Simulation, number: int = 0, *, path: str = "/metrics", more: str = "", port: int = 0
 ) -> Answer:
     """Read from one node, by its place in the cluster, until it closes."""
-    reader, writer = await dial(sim, number)
+    reader, writer = await dial(sim, number, port=port)
     request = f"GET {path} HTTP/1.1\r\nHost: node\r\n{more}Connection: close\r\n\r\n"
     writer.write(request.encode())
     data = await reader.read()
@@ -76,11 +76,20 @@ def unchunked(answer: Answer) -> bytes:
     return b"".join(pieces)
 
 
+async def asked(sim: Simulation, number: int = 0, path: str = "/v1/enis") -> bytes:
+    """Ask one node's ipamd what it holds, and return the whole body."""
+    answer = await raw(sim, number, path=path, port=sim.introspection_port)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    chunked = "transfer-encoding" in answer.headers
+    return unchunked(answer) if chunked else answer.body
+
+
 async def dial(
-    sim: Simulation, number: int = 0
+    sim: Simulation, number: int = 0, *, port: int = 0
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to one node."""
-    return await asyncio.open_connection(*sim.servers.dialled(address(sim, number), sim.ipamd_port))
+    host, found = sim.servers.dialled(address(sim, number), port or sim.ipamd_port)
+    return await asyncio.open_connection(host, found)
 
 
 def address(sim: Simulation, number: int = 0) -> str:

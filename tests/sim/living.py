@@ -5,10 +5,7 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.core.pool import (
-    PREFIX,
-    Pool,
-)
+from exporter.core.pool import IPV6_PREFIX, PREFIX
 from exporter.sim.cluster import Cluster
 from exporter.sim.living.host import LivingIpamd
 from exporter.sim.living.kubelets import LivingNode
@@ -48,35 +45,43 @@ def stepped(story: Living, cluster: Cluster, times: int) -> None:
         story.step(cluster)
 
 
-def held_by_pools(pool: Pool) -> dict[str, set[tuple[int, int]]]:
+def held_by_pools(node: LivingNode) -> dict[str, set[tuple[int, int]]]:
     """The CIDRs of each attached ENI as ipamd knows them, and those it gave up in vain."""
     return {
         eni.id: {(c.base, c.size) for c in (*eni.cidrs, *(stray.cidr for stray in eni.strays))}
+        for pool in node.host.pools.values()
         for eni in (*pool.enis, *pool.unadopted)
+        if eni.id not in node.host.gone
     }
 
 
 def held_in_ec2(world: World, node: LivingNode) -> dict[str, set[tuple[int, int]]]:
-    enis = (world.vpc.eni(i) for i in world.vpc.instances[node.node.instance_id].attached.values())
+    """The CIDRs of each attached ENI as EC2 knows them, without those that are none of ipamd's."""
+    enis = (world.vpc.eni(eni) for eni in world.vpc.instances[node.node.instance_id].enis)
     return {
-        eni.id: {(a, 1) for a in eni.secondary} | {(p, PREFIX) for p in eni.prefixes}
+        eni.id: {(a, 1) for a in eni.secondary}
+        | {(p, PREFIX) for p in eni.prefixes}
+        | {(p, IPV6_PREFIX) for p in eni.ipv6}
         for eni in enis
+        if eni.use != "node_unmanaged"
     }
 
 
 def check(world: World) -> None:
     """Hold pools, pods and the VPC against one another."""
     for node in world.nodes.values():
-        assert held_by_pools(node.host.pool) == held_in_ec2(world, node)
+        assert held_by_pools(node) == held_in_ec2(world, node)
         seated = {p.name for p in node.pods.values() if p.has_address and not p.branch}
         taken = {
             address.pod
-            for eni in node.host.pool.enis
+            for pool in node.host.pools.values()
+            for eni in pool.enis
             for cidr in eni.cidrs
             for address in cidr.addresses
             if address.pod is not None
         }
-        assert seated <= taken
+        # Pods live on without an address where their ENI was detached.
+        assert seated <= taken or node.node.machine.group == "forced"
         assert node.used_cpu == sum(pod.cpu for pod in node.pods.values()) <= node.cpu
         pods = len(node.pods) + node.node.host_network_pods
         assert pods <= node.node.machine.max_pods + 1  # a rollout's second aws-node pod

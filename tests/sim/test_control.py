@@ -93,6 +93,7 @@ async def test_the_state_shows_every_node_with_its_pods_and_fault() -> None:
             "nodegroup": node.machine.group,
             "instance_type": node.machine.instance_type,
             "fault": "drip",
+            "introspection": "closed",
             "pods": [
                 {
                     "name": pod.name,

@@ -92,6 +92,19 @@ async def test_a_step_of_the_world_is_seen_in_ec2() -> None:
 
 
 @on_loop
+async def test_a_crowd_of_bystanders_takes_an_address_each_and_goes_again() -> None:
+    async with living() as sim, Remote(sim) as remote:
+        _, made = await remote.call("POST", "/subnets", cidr="10.9.0.0/24")
+        found = []
+        for enis in (0, 40, 250, 7):
+            await remote.call("POST", "/subnets/crowd", subnet=made["subnet"], enis=enis)
+            found.append((await subnets(sim))[-1]["AvailableIpAddressCount"])
+        assert found == [251, 211, 1, 244]
+        status, said = await remote.call("POST", "/subnets/crowd", subnet=made["subnet"], enis=252)
+        assert (status, said["error"].partition(":")[0]) == (400, "Refusal")
+
+
+@on_loop
 async def test_the_truth_knows_no_subnet_before_a_reader_was_told_of_one() -> None:
     async with living() as sim, Remote(sim) as remote:
         _, before = await remote.call("GET", "/truth")
@@ -274,6 +287,7 @@ def test_the_line_of_a_living_cluster_is_all_that_boto3_needs() -> None:
     counted = started("--living", "--count-reserved")
     assert set(plain["aws_environment"]) == {
         "AWS_ENDPOINT_URL_EC2",
+        "AWS_ENDPOINT_URL_EKS",
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
         "AWS_ACCESS_KEY_ID",

@@ -10,7 +10,8 @@ import pytest
 from botocore import UNSIGNED, exceptions, parsers
 
 from exporter.sim.ec2_protocol import Refused
-from exporter.sim.ec2_troubles import ANY, Plan, Trouble, Troubles, refuse
+from exporter.sim.ec2_troubles import refuse
+from exporter.sim.troubles import ANY, Plan, Trouble, Troubles
 from tests.sim.ec2_parts import World, refused, served
 
 SUBNETS = "DescribeSubnets"

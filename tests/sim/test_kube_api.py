@@ -142,7 +142,7 @@ def _all(sim: Simulation) -> list[Node]:
         ("/api/v1/nodes", {"watch": "1", "resourceVersion": "1"}, 410, "Expired"),
         ("/api/v1/nodes", {"watch": "1", "resourceVersion": "x"}, 400, "BadRequest"),
         ("/api/v1/nodes/nobody", {}, 404, "NotFound"),
-        ("/apis/vpcresources.k8s.aws/v1alpha1/cninodes", {}, 404, "NotFound"),
+        ("/apis/vpcresources.k8s.aws/v1beta1/securitygrouppolicies", {}, 404, "NotFound"),
     ],
 )
 @on_loop

@@ -10,7 +10,7 @@ from exporter.core.pool import (
 from exporter.sim import events
 from exporter.sim.cluster import LATEST
 from exporter.sim.facts import series
-from exporter.sim.living.scenarios import SCENARIOS
+from exporter.sim.living.all_scenarios import SCENARIOS
 from exporter.sim.living.workload import Deployment
 from exporter.sim.vpc import NewEni
 from tests.sim.living import SECONDARY, START, begun, check, process, samples, some_node, stepped

@@ -13,7 +13,7 @@ from exporter.sim import Options, Simulation, books
 from exporter.sim.ec2_leaks import Abandoned, abandoned
 from exporter.sim.ec2_uses import Block, Insight, Page, Use
 from exporter.sim.faults import Fault
-from exporter.sim.subnet_books import samples
+from exporter.sim.subnet_books import pages, samples
 from exporter.sim.vpc import Eni, Subnet
 from tests.sim.client import on_loop
 from tests.sim.ec2_parts import NOW, STAMP, World, instance_id, reserve
@@ -23,6 +23,7 @@ _CREATED = "node.k8s.amazonaws.com/createdAt"
 _CLUSTER = "cluster.k8s.amazonaws.com/name"
 _ADDRESS = 0x0A010000  # 10.1.0.0
 KNOWN = Insight("sim", now=NOW, since=NOW, nodes={})
+OURS = frozenset({instance_id()})
 
 
 def counted(page: Page) -> dict[str, int]:
@@ -37,7 +38,7 @@ def page(world: World, subnet: Subnet, insight: Insight = KNOWN) -> Page:
 def published(world: World, insight: Insight = KNOWN) -> Mapping[str, Mapping[Any, float]]:
     """Return the samples by name and by their last label."""
     found: defaultdict[str, dict[Any, float]] = defaultdict(dict)
-    for name, rows in samples(world.vpc, insight).items():
+    for name, rows in samples(pages(world.vpc, insight)).items():
         for labels, value in rows:
             found[name][tuple(labels.values())[1:]] = value
     return found
@@ -69,8 +70,8 @@ def test_a_node_that_was_read_has_its_own_address_and_those_of_its_pods_by_state
         eni.primary: "node_primary",
         first: "pod_assigned",
         second: "pod_warm",
-        # EC2 has given it, and ipamd does not know of it.
-        third: "pod_unknown",
+        # EC2 has given it, and ipamd does not know of it: no pod can have it.
+        third: "pod_warm",
     }
 
 
@@ -79,15 +80,15 @@ def test_a_delegated_prefix_counts_address_by_address() -> None:
     subnet = world.subnet("10.1.0.0/24")
     eni = world.node(subnet, primary=_ADDRESS + 9)
     (first,) = world.vpc.assign(eni.id, 1, size=16)
-    uses = {first + 3: Use.POD_ASSIGNED} | {first + place: Use.POD_WARM for place in range(3)}
+    uses = {first + 3: Use.POD_ASSIGNED} | {first + n: Use.POD_COOLDOWN for n in range(3)}
     read = page(world, subnet, replace(KNOWN, nodes={instance_id(): uses}))
     assert counted(read) == {
         "free": 256 - 5 - 17,
         "aws_reserved": 5,
         "node_primary": 1,
         "pod_assigned": 1,
-        "pod_warm": 3,
-        "pod_unknown": 12,
+        "pod_cooldown": 3,
+        "pod_warm": 12,
     }
 
 
@@ -138,12 +139,18 @@ def test_a_nodes_eni_is_managed_unless_it_is_told_not_to_be(
 @pytest.mark.parametrize(
     ("tags", "card", "known", "use"),
     [
-        pytest.param({}, 0, {"manages_untagged": False}, "node_unmanaged", id="untagged"),
+        pytest.param({}, 0, {"strict": OURS}, "node_unmanaged", id="untagged"),
         pytest.param(
-            {_INSTANCE: instance_id()}, 0, {"manages_untagged": False}, "node_primary", id="tagged"
+            {_INSTANCE: instance_id()},
+            0,
+            {"strict": OURS},
+            "node_primary",
+            id="tagged",
         ),
-        pytest.param({}, 1, {}, "node_unmanaged", id="second card"),
-        pytest.param({}, 1, {"manages_all_cards": True}, "node_primary", id="all cards"),
+        pytest.param({}, 1, {"set_up": OURS}, "node_unmanaged", id="second card"),
+        pytest.param({}, 1, {"set_up": OURS, "all_cards": OURS}, "node_primary", id="all cards"),
+        pytest.param({}, 1, {}, "node_unmanaged", id="second card, settings not told"),
+        pytest.param({_CREATED: "any"}, 1, {}, "node_primary", id="not told, but the CNI's own"),
     ],
 )
 def test_the_cnis_settings_decide_which_other_enis_are_managed(
@@ -396,7 +403,7 @@ def test_a_subnet_has_the_roles_of_the_enis_in_it_and_without_any_is_not_told_of
     for subnet, use in ((plane, "eks_control_plane"), (foreign, "database")):
         world.vpc.hand_over(world.eni(subnet, use=use).id, "amazon-aws")
     insight = replace(KNOWN, nodes={instance_id(): None}, eni_config_subnets=frozenset({config.id}))
-    rows = samples(world.vpc, insight)["vpc_cni_subnet_role"]
+    rows = samples(pages(world.vpc, insight))["vpc_cni_subnet_role"]
     assert [(labels["subnet_id"], labels["role"]) for labels, _ in rows] == [
         (home.id, "node"),
         (pods.id, "pod"),
@@ -459,7 +466,8 @@ async def test_what_pods_have_is_what_the_pages_say_and_unread_nodes_are_unknown
         totals: Counter[str] = sum(
             by_subnet(told(sim), "vpc_cni_subnet_ip_addresses").values(), Counter()
         )
-        gauges = [entry.gauges for entry in books.entries(sim.cluster) if entry.gauges is not None]
+        judged = books.entries(sim.cluster, sim.ledger)
+        gauges = [entry.gauges for entry in judged if entry.gauges is not None]
         assert len(gauges) == 8
         vpc = sim.vpc
         assert vpc is not None

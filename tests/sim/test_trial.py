@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -13,6 +12,7 @@ from exporter.sim.living.world import World
 from exporter.sim.vpc import NewEni
 from tests.sim.client import on_loop, small
 from tests.sim.living import SECONDARY, begun, held_by_pools, held_in_ec2, stepped
+from tests.sim.test_control import Remote
 
 
 def state(world: World) -> object:
@@ -39,7 +39,7 @@ def test_at_rest_no_pool_moves_and_all_agree_with_ec2(world: World) -> None:
             node.live()
     assert state(world) == before
     for node in world.nodes.values():
-        assert held_by_pools(node.host.pool) == held_in_ec2(world, node)
+        assert held_by_pools(node) == held_in_ec2(world, node)
 
 
 def test_what_ipamd_says_at_rest_is_what_it_then_has(world: World) -> None:
@@ -97,18 +97,20 @@ def test_branch_enis_are_pods_too() -> None:
 
 @on_loop
 async def test_a_simulation_comes_to_rest_and_tells_its_room() -> None:
-    async with Simulation.living(3, Options(startup=0.0, env=SECONDARY)) as sim:
+    async with (
+        Simulation.living(3, Options(startup=0.0, env=SECONDARY)) as sim,
+        Remote(sim) as remote,
+    ):
         before = sim.advanced_at
-        await sim.rest()
+        assert await remote.call("POST", "/rest") == (200, {})
         assert sim.advanced_at > before
-        found = await asyncio.to_thread(sim.room)
-        assert found["nodes"].keys() == sim.cluster.nodes.keys()
+        status, found = await remote.call("GET", "/room")
+        assert (status, found["nodes"].keys()) == (200, sim.cluster.nodes.keys())
 
 
 @on_loop
 async def test_a_fleet_has_no_pools() -> None:
-    async with small() as sim:
-        with pytest.raises(ValueError, match="only a living cluster has pools"):
-            sim.room()
-        with pytest.raises(ValueError, match="only a living cluster has pools"):
-            await sim.rest()
+    refused = 400, {"error": "ValueError: only a living cluster has pools"}
+    async with small() as sim, Remote(sim) as remote:
+        assert await remote.call("GET", "/room") == refused
+        assert await remote.call("POST", "/rest") == refused

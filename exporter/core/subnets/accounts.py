@@ -113,6 +113,7 @@ def _bare(subnet: Subnet, facts: ClusterFacts, before: Reserved) -> SubnetUsage:
         free=subnet.available,
         utilization=utilization(total, subnet.available, credit),
         roles=_roles(subnet, facts, frozenset()),
+        of_eks=subnet.id in facts.cluster_subnets,
     )
 
 
@@ -140,6 +141,7 @@ def _accounted(
         enis={use: owners[use] for use in ENI_OWNERS},
         leaked={owner: leaked[owner] for owner in LeakOwner},
         drains=prefixes.drains(states, ground.holders),
+        of_eks=subnet.id in known.facts.cluster_subnets,
     )
     return usage, balanced.reserved
 

@@ -69,7 +69,7 @@ def _cluster_node(outcome: Outcome) -> ClusterNode:
         reading=reading,
         # Reference 5.1: an unset or unreadable value means that they are managed.
         manages_untagged=pod is None or not pod.disabled("MANAGE_UNTAGGED_ENI"),
-        multi_nic=pod is not None and pod.enabled("ENABLE_MULTI_NIC"),
+        multi_nic=None if pod is None else pod.enabled("ENABLE_MULTI_NIC"),
     )
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from exporter.core.model import Eni, Outcome, Subnet
 from exporter.core.owners import ClusterFacts, LeakOwner, Use
 from exporter.core.prefixes import BlockState, Drain
+from exporter.core.subnets.ground import AWS_ADDRESSES
 
 
 class Role(StrEnum):
@@ -65,7 +66,9 @@ class SubnetUsage:
 
     `free` is EC2's own count. `residue` is the size less everything known: positive where ENIs
     are not visible, negative where more is seen to be used than EC2 counts. `fragmentation` is
-    None, too, where nothing is free. `node_headroom` says how many more nodes of which type fit.
+    None, too, where nothing is free. `of_eks` says that EKS was given it for the control plane, and
+    `exhaustion_seconds` when nothing will be left, where that can be told; `node_headroom` how many
+    more nodes of which type fit.
     """
 
     subnet: Subnet
@@ -80,4 +83,11 @@ class SubnetUsage:
     enis: Mapping[Use, int] | None = None
     leaked: Mapping[LeakOwner, int] | None = None
     drains: tuple[Drain, ...] | None = None
+    of_eks: bool = False
+    exhaustion_seconds: float | None = None
     node_headroom: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Addresses that something new can have, as `utilization` counts them."""
+        return round((1 - self.utilization) * (self.size - AWS_ADDRESSES))

@@ -1,6 +1,6 @@
 """The door to ipamd's introspection: which node is asked when, and what its answer says."""
 
-from exporter.inputs.introspection.asking import PORT, AskingConfig, Introspections
+from exporter.inputs.introspection.asking import PORT, AskingConfig, Introspections, Visit
 from exporter.inputs.introspection.counting import MAX_BODY_BYTES, parse_enis
 from exporter.inputs.introspection.shapes import decode_eniconfig
 
@@ -9,6 +9,7 @@ __all__ = [
     "PORT",
     "AskingConfig",
     "Introspections",
+    "Visit",
     "decode_eniconfig",
     "parse_enis",
 ]

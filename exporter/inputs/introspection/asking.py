@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -53,6 +53,19 @@ class AskingConfig:
     interval: float = 30.0
     pause: float = 600.0
     seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One visit of a node: until when it may last, in the loop's time, and how to wait in it.
+
+    `turn` waits until there is time to decode an answer; `waiting` is what the node is waited for
+    in, so that others are asked meanwhile if that takes long.
+    """
+
+    deadline: float
+    turn: Callable[[], Awaitable[None]]
+    waiting: Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
@@ -105,13 +118,10 @@ class Introspections:
         uids = (target.pod.uid for target in targets if target.pod is not None)
         self._known = {uid: before[uid] for uid in uids if uid in before}
 
-    async def of(
-        self, target: Target, *, deadline: float, turn: Callable[[], Awaitable[None]]
-    ) -> Introspection | None:
+    async def of(self, target: Target, visit: Visit) -> Introspection | None:
         """Return what a node's books say, None where that is not known; raises nothing.
 
-        It is asked only where its answer can be waited for until `deadline` (the loop's time);
-        `turn` waits until there is time to decode it.
+        It is asked only where its answer can be waited for until the visit's deadline.
         """
         pod = target.pod
         assert pod is not None
@@ -123,39 +133,39 @@ class Introspections:
             return None
         if known is None:
             known = self._known[pod.uid] = _Known(self._now)
-        if not self._may_be_tried(known, deadline):
+        if not self._may_be_tried(known, visit):
             return self._carried(known)
         try:
-            body = await self._fetch(target, ENIS, port=port, answers=known.answers)
+            with visit.waiting(), self._noticed(known.answers):
+                body = await self._fetch(target, ENIS, port)
             now = self._clock()
-            await turn()
-            books = parse_enis(body, now, cooldown=cooldown_seconds(pod))
+            await visit.turn()
+            books = _shared(parse_enis(body, now, cooldown=cooldown_seconds(pod)), known.books)
         except FetchFailed as failed:
             self._failed(known, target, failed)
             return self._carried(known)
         known.due = self._now + self._config.interval * _BEAT_SLACK
         known.answers, known.late, known.told = True, False, ""
         if pod.enabled("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"):
-            await self._ask_eniconfig(known, target, port=port, deadline=deadline)
+            await self._ask_eniconfig(known, target, port=port, visit=visit)
             books = replace(books, eniconfig=known.eniconfig)
         known.books, known.read = books, self._now
         return books
 
-    def _may_be_tried(self, known: _Known, deadline: float) -> bool:
+    def _may_be_tried(self, known: _Known, visit: Visit) -> bool:
         if not known.answers and self._silent >= _MOST_SILENT:
             return False
-        return self._in_time(deadline)
+        return self._in_time(visit)
 
-    def _in_time(self, deadline: float) -> bool:
-        return asyncio.get_running_loop().time() + self._config.seconds <= deadline
+    def _in_time(self, visit: Visit) -> bool:
+        return asyncio.get_running_loop().time() + self._config.seconds <= visit.deadline
 
-    async def _fetch(self, target: Target, path: str, *, port: int, answers: bool) -> bytes:
+    async def _fetch(self, target: Target, path: str, port: int) -> bytes:
         limit = MAX_BODY_BYTES if path == ENIS else _MAX_ENICONFIG_BYTES
         fetch = self._at(Place(port, path, self._config.seconds, limit))
         try:
-            with self._noticed(answers):
-                async with asyncio.timeout(self._config.seconds * _OVERTIME):
-                    return await fetch(target)
+            async with asyncio.timeout(self._config.seconds * _OVERTIME):
+                return await fetch(target)
         except TimeoutError as error:
             raise FetchFailed(Reason.TIMEOUT, "no answer") from error
 
@@ -179,14 +189,15 @@ class Introspections:
             self._silent -= silent
 
     async def _ask_eniconfig(
-        self, known: _Known, target: Target, *, port: int, deadline: float
+        self, known: _Known, target: Target, *, port: int, visit: Visit
     ) -> None:
         """Ask for the ENIConfig that ipamd chose, which changes hardly ever."""
-        if self._now < known.eniconfig_due or not self._in_time(deadline):
+        if self._now < known.eniconfig_due or not self._in_time(visit):
             return
         known.eniconfig_due = self._now + self._config.pause
         try:
-            body = await self._fetch(target, ENICONFIG, port=port, answers=True)
+            with visit.waiting():
+                body = await self._fetch(target, ENICONFIG, port)
             known.eniconfig = decode_eniconfig(body)
         except FetchFailed:
             known.eniconfig = ""
@@ -225,6 +236,14 @@ class Introspections:
             return
         extra = {"node": target.node.name, "reason": failed.reason.value}
         log.warning("introspection of node is no use: %s", failed.detail, extra=extra)
+
+
+def _shared(books: Introspection, before: Introspection | None) -> Introspection:
+    """Return the books with those ENIs of the ones before that did not change: most never do."""
+    if before is None:
+        return books
+    known = {eni: eni for eni in before.enis}
+    return replace(books, enis=tuple([known.get(eni, eni) for eni in books.enis]))
 
 
 def port_of(pod: Pod, usual: int) -> int | None:

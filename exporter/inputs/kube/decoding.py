@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from exporter.core import cni_settings
 from exporter.core.model import Node, Pod
 from exporter.core.targets import (
     HOSTNAME_LABEL,
@@ -162,7 +163,7 @@ class _DaemonSetSpec(Wire):
 
 
 class DaemonSetObject(Wire):
-    """A DaemonSet, of which only where it runs matters."""
+    """A DaemonSet, of which where it runs and how it is set matters."""
 
     metadata: Meta = msgspec.field(default_factory=Meta)
     spec: _DaemonSetSpec = msgspec.field(default_factory=_DaemonSetSpec)
@@ -205,6 +206,14 @@ class AwsNode:
 
     pod: Pod
     image_region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSet:
+    """Where the DaemonSet's pods may run, and the variables that it gives aws-node."""
+
+    selector: NodeSelector
+    settings: Mapping[str, str]
 
 
 _PAIRS = msgspec.json.Decoder(dict[str, str] | None)
@@ -254,11 +263,13 @@ def _whole(quantity: str | int | None) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def node_selector(it: DaemonSetObject) -> NodeSelector:
-    """Return where the DaemonSet's pods may run."""
+def daemon_set(it: DaemonSetObject) -> DaemonSet:
+    """Return what the DaemonSet says of its pods."""
     spec = it.spec.template.spec
     labels = tuple(sorted((spec.node_selector or {}).items()))
-    return NodeSelector(labels, _terms(spec.affinity))
+    env = _aws_node(spec).env or ()
+    settings = {var.name: var.value for var in env if var.value and var.name in cni_settings.NAMES}
+    return DaemonSet(NodeSelector(labels, _terms(spec.affinity)), settings)
 
 
 def _terms(affinity: _Affinity | None) -> tuple[Term, ...] | None:
@@ -282,7 +293,7 @@ def aws_node(it: PodObject, share: Sharing) -> AwsNode | None:
     """Return an aws-node pod, None for one that has finished."""
     if it.status.phase in FINISHED:
         return None
-    container = next((c for c in it.spec.containers or () if c.name == CONTAINER), _Container())
+    container = _aws_node(it.spec)
     env = _settings(container.env or [])
     image = container.image or ""
     pod = Pod(
@@ -300,6 +311,10 @@ def aws_node(it: PodObject, share: Sharing) -> AwsNode | None:
     )
     host = _ECR_HOST.match(image)
     return AwsNode(pod, sys.intern(host[1]) if host else "")
+
+
+def _aws_node(spec: _PodSpec) -> _Container:
+    return next((it for it in spec.containers or () if it.name == CONTAINER), _Container())
 
 
 def _settings(env: list[_EnvVar]) -> dict[str, str]:

@@ -11,21 +11,21 @@ import msgspec
 
 from exporter.core.access import Verdict
 from exporter.core.model import Discovery, Identity, Unavailable
-from exporter.core.targets import LabelledNode, NodeSelector, targets
+from exporter.core.targets import LabelledNode, targets
 from exporter.inputs.fetch import Place
 from exporter.inputs.kube import kinds, reviews
 from exporter.inputs.kube.client import Client
 from exporter.inputs.kube.collection import Collection, SourceState
 from exporter.inputs.kube.config import KubeConfig, Timing
 from exporter.inputs.kube.credentials import Credentials
-from exporter.inputs.kube.decoding import AwsNode, Sharing
+from exporter.inputs.kube.decoding import AwsNode, DaemonSet, Sharing
 from exporter.inputs.kube.errors import well_formed
 from exporter.inputs.kube.pod_proxy import PodProxyFetch
 
 OnChange = Callable[[str, SourceState], None]
 
 _AnyCollection = (
-    Collection[AwsNode] | Collection[LabelledNode] | Collection[NodeSelector] | Collection[str]
+    Collection[AwsNode] | Collection[LabelledNode] | Collection[DaemonSet] | Collection[str]
 )
 
 
@@ -162,12 +162,12 @@ class Kube:
     def _discover(self) -> Discovery:
         pods = (self._pods.objects or {}).values()
         nodes = self._nodes.objects
-        selectors = tuple((self._daemonset.objects or {}).values())
+        daemonset = next(iter((self._daemonset.objects or {}).values()), None)
         host_pods = self._host_pods.objects
         expected = targets(
             None if nodes is None else nodes.values(),
             (it.pod for it in pods),
-            selectors[0] if selectors else None,
+            daemonset.selector if daemonset else None,
             None if host_pods is None else Counter(host_pods.values()),
             set((self._cninodes.objects or {}).values()),
         )
@@ -181,6 +181,7 @@ class Kube:
                 key.removeprefix("/"): subnet
                 for key, subnet in (self._eniconfigs.objects or {}).items()
             },
+            settings=daemonset.settings if daemonset else {},
             identity=Identity(
                 cluster=_agreed(it.pod.env.get("CLUSTER_NAME", "") for it in pods),
                 region=_usual(it.node.region for it in (nodes or {}).values())

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from exporter.core.targets import LabelledNode, NodeSelector
+from exporter.core.targets import LabelledNode
 from exporter.inputs.kube.custom_resources import (
     CniNodeObject,
     EniConfigObject,
@@ -18,6 +18,7 @@ from exporter.inputs.kube.custom_resources import (
 )
 from exporter.inputs.kube.decoding import (
     AwsNode,
+    DaemonSet,
     DaemonSetObject,
     HostPodObject,
     Meta,
@@ -25,9 +26,9 @@ from exporter.inputs.kube.decoding import (
     PodObject,
     Sharing,
     aws_node,
+    daemon_set,
     host_pod,
     labelled_node,
-    node_selector,
 )
 from exporter.inputs.kube.errors import well_formed
 
@@ -105,14 +106,14 @@ def nodes(share: Sharing) -> Kind[LabelledNode]:
     )
 
 
-def daemonset(namespace: str) -> Kind[NodeSelector]:
-    """Return the DaemonSet that says which nodes are expected."""
+def daemonset(namespace: str) -> Kind[DaemonSet]:
+    """Return the DaemonSet that says which nodes are expected, and how the CNI is set."""
     path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
     return _kind(
         Route("daemonsets", path, {"fieldSelector": f"metadata.name={APP}"}),
         msgspec.json.Decoder(_List[DaemonSetObject]),
         msgspec.json.Decoder(DaemonSetObject),
-        node_selector,
+        daemon_set,
     )
 
 

@@ -51,6 +51,8 @@ class LivingNode:
             self.ready
             and not (self.draining or self.node.cordoned)
             and pod.zone in {"", self.zone}
+            and pod.group in {"", self.node.machine.group}
+            and pod.interfaces <= len(self.host.pools)
             and self.used_cpu + pod.cpu <= self.cpu
             and len(self.pods) + self.node.host_network_pods < self.node.machine.max_pods
             and (not pod.branch or self._takes_branch())
@@ -86,9 +88,9 @@ def place(pods: Iterable[Pod], nodes: Iterable[LivingNode]) -> list[Pod]:
     heap = [(node.load, number, node) for number, node in enumerate(nodes)]
     heapq.heapify(heap)
     left: list[Pod] = []
-    hopeless: set[tuple[str, int, bool]] = set()
+    hopeless: set[tuple[str, str, int, int, bool]] = set()
     for pod in pods:
-        kind = (pod.zone, pod.cpu, pod.branch)
+        kind = (pod.zone, pod.group, pod.cpu, pod.interfaces, pod.branch)
         skipped = []
         while kind not in hopeless and heap and not heap[0][2].takes(pod):
             skipped.append(heapq.heappop(heap))
@@ -154,7 +156,7 @@ class Kubelets:
 
     def _added(self, pod: Pod, ipamd: LivingIpamd) -> bool:
         if not pod.branch:
-            return ipamd.add(pod.name)
+            return ipamd.add(pod.name, pod.interfaces)
         ipamd.add_branch()
         return self._controller.branch(pod.name, ipamd.host)
 

@@ -5,27 +5,37 @@ How often ipamd asked is counted by the pool's own tally.
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from exporter.core import pool
 from exporter.sim.facts import Series, series
+from exporter.sim.ipamd import Release
 from exporter.sim.vpc import NewEni, Refusal, Subnet, Vpc
 
 _LATENCY = "awscni_aws_api_latency_ms"
 _CNI_ROLE = "kubernetes.io/role/cni"
+_SINCE_EXCLUDED = (1, 22)
+_NEWEST = Release(1, 999, 0)
 
 
 @dataclass(slots=True)
 class Weather:
-    """How EC2 is today, for all nodes: the share of calls that it throttles."""
+    """How EC2 is today, for all nodes: the share of calls that it throttles.
+
+    `refused` are operations that it refuses, each with an error code.
+    """
 
     throttled: float = 0.0
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class NodeEc2:
-    """The EC2 of one instance, which is in the subnet `home`."""
+    """The EC2 of one instance, which is in the subnet `home`.
+
+    New ENIs are put on a network card; with custom networking they are in the subnet `pods_in`.
+    """
 
     vpc: Vpc
     instance: str
@@ -33,8 +43,29 @@ class NodeEc2:
     cluster: str
     rng: random.Random
     weather: Weather
+    pods_in: str = ""
+    card: int = 0
     discovery: bool = True
+    release: Release = _NEWEST
     timings: Counter[Series] = field(default_factory=Counter)
+
+    def begin(self, release: Release, *, discovery: bool) -> None:
+        """Let another ipamd ask, of this release."""
+        self.release, self.discovery = release, discovery
+        self.timings.clear()
+        # As on every ENI that ipamd manages.
+        primary = self.vpc.instances[self.instance].attached[0]
+        self.vpc.eni(primary).tags |= self._tags()
+
+    def on(self, card: int) -> "NodeEc2":
+        """Return the same for another network card."""
+        return replace(self, card=card) if card else self
+
+    def marked(self, eni: pool.Eni) -> pool.Eni:
+        """Return an ENI as a starting ipamd sees it: excluded where its subnet's tag says so."""
+        tag = self.vpc.subnets[eni.subnet].tags.get(_CNI_ROLE)
+        excluded = self.discovery and self.release >= _SINCE_EXCLUDED and tag == "0"
+        return replace(eni, excluded=excluded)
 
     def __call__(self, request: pool.Request) -> pool.Granted | pool.Refused:
         """Answer one request."""
@@ -42,6 +73,8 @@ class NodeEc2:
         try:
             if self.rng.random() < self.weather.throttled:
                 raise Refusal("RequestLimitExceeded")
+            if api in self.weather.refused:
+                raise Refusal(self.weather.refused[api])
             answer = self._done(request)
         except Refusal as refusal:
             self.time(api, self.rng.randint(60, 400), error=refusal.code)
@@ -54,11 +87,6 @@ class NodeEc2:
         labels = {"api": api, "error": str(bool(error)).lower(), "status": error or "200"}
         self.timings[series(f"{_LATENCY}_sum", **labels)] += milliseconds
         self.timings[series(f"{_LATENCY}_count", **labels)] += calls
-
-    def tag_primary(self) -> None:
-        """Put ipamd's tags on the primary ENI, as it does on every managed one."""
-        primary = self.vpc.instances[self.instance].attached[0]
-        self.vpc.eni(primary).tags |= self._tags()
 
     def _done(self, request: pool.Request) -> pool.Granted:
         vpc = self.vpc
@@ -73,7 +101,7 @@ class NodeEc2:
             case pool.CreateNetworkInterface(count, size):
                 return self._created(count, size)
             case pool.AttachNetworkInterface(eni):
-                return pool.Granted(device=vpc.attach(eni, self.instance).device)
+                return pool.Granted(device=vpc.attach(eni, self.instance, card=self.card).device)
             case pool.ModifyNetworkInterfaceAttribute(eni):
                 if (attachment := vpc.eni(eni).attachment) is not None:
                     attachment.delete_on_termination = True
@@ -107,10 +135,21 @@ class NodeEc2:
 
     def _subnets(self) -> list[Subnet]:
         home = self.vpc.subnets[self.home]
+        if self.pods_in:
+            return [self.vpc.subnets[self.pods_in]]
         if not self.discovery:
             return [home]
-        tagged = [subnet for subnet in self.vpc.subnets.values() if _for_pods(subnet, home)]
+        tagged = [it for it in self.vpc.subnets.values() if self._for_pods(it, home)]
         return sorted(tagged, key=lambda subnet: -subnet.available)
+
+    def _for_pods(self, subnet: Subnet, home: Subnet) -> bool:
+        """Whether ipamd would create an ENI in a subnet; up to v1.21 any tag will do."""
+        told = self.release >= _SINCE_EXCLUDED
+        if subnet is home:
+            return not told or subnet.tags.get(_CNI_ROLE) != "0"
+        if subnet.zone != home.zone or _CNI_ROLE not in subnet.tags:
+            return False
+        return not told or subnet.tags[_CNI_ROLE] not in {"0", ""}
 
     def _tags(self) -> dict[str, str]:
         return {
@@ -121,13 +160,6 @@ class NodeEc2:
 
     def _stamp(self) -> str:
         return stamp(self.vpc.clock())
-
-
-def _for_pods(subnet: Subnet, home: Subnet) -> bool:
-    """Whether ipamd of a node at home there would create an ENI in a subnet."""
-    if subnet is home:
-        return subnet.tags.get(_CNI_ROLE) != "0"
-    return subnet.zone == home.zone and subnet.tags.get(_CNI_ROLE, "0") not in {"0", ""}
 
 
 def stamp(moment: float) -> str:

@@ -1,5 +1,6 @@
 """A rollout of aws-node: another release on the DaemonSet, then node after node, between steps."""
 
+from collections.abc import Set
 from dataclasses import replace
 
 from exporter.sim import events, objects
@@ -15,13 +16,20 @@ def set_release(cluster: Cluster, version: str) -> None:
 
 
 class Rollout:
-    """Brings all nodes to one release, a tenth of them at a time."""
+    """Brings all nodes, or those of some groups, to one release, a tenth of them at a time."""
 
-    def __init__(self, world: World, version: str) -> None:
+    def __init__(self, world: World, version: str, *, groups: Set[str] = frozenset()) -> None:
         self.version = version
         self._world = world
+        self._groups = groups
         self._begun: list[LivingNode] = []
         cluster = world.cluster
+        if groups:
+            # They have a DaemonSet of their own.
+            for living in world.nodes.values():
+                if living.node.machine.group in groups:
+                    living.node.image_tag = version
+            return
         set_release(cluster, version)
         cluster.store.put(
             "daemonsets",
@@ -43,6 +51,8 @@ class Rollout:
 
     def _due(self, living: LivingNode) -> bool:
         """Whether a pod of another release runs there, and none is on its way already."""
+        if self._groups and living.node.machine.group not in self._groups:
+            return False
         serving = living.node.serving
         if serving is None or serving is not living.node.target or serving.terminating:
             return False

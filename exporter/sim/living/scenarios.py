@@ -4,11 +4,13 @@ A scenario sets the workload, EC2's weather and the release to roll out; the wor
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from exporter.core.pool import PREFIX
 from exporter.sim.cluster import LATEST
 from exporter.sim.fleet import ZONES
+from exporter.sim.living.types import GROUPS, Group
 from exporter.sim.living.workload import CronJob, Deployment
 from exporter.sim.living.world import World
 
@@ -19,15 +21,28 @@ _HOUR = 3600.0
 class Scenario(Protocol):
     """One story; `releases` are those that nodes begin with, by share, `release` the aim.
 
-    With `pod_subnets` each zone has a second subnet, tagged for pods.
+    With `pod_subnets` each zone has a second subnet, tagged for pods, and where some nodes use
+    `prefixes`, half of each nodes' subnet is kept for them. `env` is what aws-node is
+    set to beside the usual, `newcomer` what a node is that joins; unless the cluster is
+    `autoscaled`, none comes or goes by itself.
     """
 
     releases: Mapping[str, int]
     release: str
     pod_subnets: bool
+    prefixes: bool
+    env: Mapping[str, str]
+    newcomer: Group
+    autoscaled: bool
 
-    def fullness(self, zone: str) -> float:
-        """How full the zone's subnet is at most when the story begins."""
+    def size(self, zone: str, nodes: int) -> int:
+        """How large the subnet of a zone with so many nodes is."""
+
+    def settle(self, world: World, nodes: int) -> None:
+        """Fill an empty world with about so many nodes and their pods."""
+
+    def halfway(self, world: World) -> None:
+        """Change what is to change before anybody looks."""
 
     def minute(self, world: World) -> str:
         """Act, and tell what is going on."""
@@ -66,10 +81,31 @@ class Normal:
     releases: Mapping[str, int] = {LATEST: 4, "v1.19.2-eksbuild.1": 1}
     release = LATEST
     pod_subnets = False
+    prefixes = False
+    env: Mapping[str, str] = MappingProxyType({})
+    newcomer = GROUPS["general"]
+    autoscaled = True
 
     def fullness(self, zone: str) -> float:
-        """Half full, whatever the zone."""
+        """How full a zone's subnet is at most when the story begins: little more than half."""
         return 0.6
+
+    def size(self, zone: str, nodes: int) -> int:
+        """So large that the nodes fill it no more than they are meant to."""
+        return subnet_size(nodes, self.fullness(zone))
+
+    def settle(self, world: World, nodes: int) -> None:
+        """Spread nodes of the usual groups and the story's releases over the zones."""
+        groups, releases = list(GROUPS.values()), self.releases
+        for number in range(nodes):
+            kind = world.rng.choices(groups, [group.share for group in groups])[0]
+            version = world.rng.choices(list(releases), list(releases.values()))[0]
+            age = world.rng.uniform(2 * _HOUR, 900 * _HOUR)
+            world.settle(kind, ZONES[number % len(ZONES)], age=age, version=version)
+        ordinary(world, nodes)
+
+    def halfway(self, world: World) -> None:
+        """Change nothing."""
 
     def minute(self, world: World) -> str:
         """Let the hour's Deployment be replaced."""

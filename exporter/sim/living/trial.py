@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exporter.core import pool
 from exporter.core.pool import Eni, Pool, Rules
 from exporter.sim.living.host import Host
 from exporter.sim.living.kubelets import LivingNode
-from exporter.sim.living.node_ec2 import NodeEc2
-from exporter.sim.living.types import GROUPS, InstanceType
+from exporter.sim.living.story import Living
 from exporter.sim.living.world import World
 from exporter.sim.vpc import Instance, NewEni, Refusal, Vpc
 
@@ -22,9 +21,17 @@ _CALM_ROUNDS = 5
 _NO_GROUP = "none"
 
 
+def world_of(story: object) -> World:
+    """Return the world of a living cluster; raise ValueError where there is none."""
+    if not isinstance(story, Living):
+        raise ValueError("only a living cluster has pools")
+    return story.world
+
+
 def rest(world: World) -> None:
     """Let ipamd live on every node, and no pod come or go, until no pool moves any more."""
     world.weather.throttled = 0.0
+    world.weather.refused.clear()
     calm = 0
     while calm < _CALM_ROUNDS:
         before = [node.host.pool.enis for node in world.nodes.values()]
@@ -37,7 +44,10 @@ def rest(world: World) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The nodes of a world at rest that have an ipamd, by name, and how many pods each may have."""
+    """The nodes of a world at rest that have an ipamd, by name, and how many pods each may have.
+
+    Nodes whose ipamd manages several network cards are left out: what a pod takes of them differs.
+    """
 
     world: World
     nodes: tuple[LivingNode, ...]
@@ -45,7 +55,11 @@ class Trial:
 
     @classmethod
     def of(cls, world: World) -> "Trial":
-        running = (node for node in world.nodes.values() if node.ipamd is not None)
+        running = (
+            node
+            for node in world.nodes.values()
+            if node.ipamd is not None and len(node.host.pools) == 1
+        )
         nodes = tuple(sorted(running, key=lambda node: node.node.name))
         branches = _branches(world.vpc)
         return cls(world, nodes, tuple(_places(node, branches) for node in nodes))
@@ -79,38 +93,41 @@ class Trial:
         return sum(self.pods(sorted(members, key=lambda n: -alone[n])))
 
     def fresh(self, home: str) -> Iterator[tuple[str, int]]:
-        """How many more nodes of each type in use start in a subnet."""
-        types = {group.type.name: group.type for group in GROUPS.values()}
-        for name in sorted({node.node.machine.instance_type for node in self.nodes}):
+        """How many more nodes of each type in use start in a subnet, each like one of its type."""
+        likes = {node.node.machine.instance_type: node for node in self.nodes}
+        for name, like in sorted(likes.items()):
             vpc, count = deepcopy(self.world.vpc), 0
-            while self._starts(types[name], home, vpc):
+            while _starts(like, home, vpc):
                 count += 1
             yield name, count
-
-    def _starts(self, kind: InstanceType, home: str, vpc: Vpc) -> bool:
-        """Start a node, with a trunk where it wants one, and say whether it gets all it wants."""
-        world = self.world
-        instance = Instance(vpc.new_id("i"), kind.name, kind.enis, kind.ipv4_per_eni)
-        rules = Rules.of(world.settings, kind.limits(world.settings))
-        try:
-            enis = [Eni(vpc.launch(instance, NewEni(subnet=home)).id, subnet=home, primary=True)]
-            if rules.wants_trunk:
-                trunk = vpc.create(NewEni(subnet=home, interface_type="trunk"))
-                vpc.attach(trunk.id, instance.id)
-                enis.append(Eni(trunk.id, subnet=home, trunk=True))
-        except Refusal:
-            return False
-        ec2 = NodeEc2(vpc, instance.id, home, "", world.rng, world.weather)
-        begun = pool.start(Pool(tuple(enis)), rules, now=0.0, ec2=ec2, choose=pool.first)
-        settled = pool.settle(begun, rules, now=0.0, ec2=ec2)
-        again = pool.settle(settled.pool, rules, now=settled.now, ec2=ec2)
-        return again.pool.tally.refusals == settled.pool.tally.refusals
 
     def _groups(self, names: Iterable[str]) -> Mapping[str, list[int]]:
         groups: dict[str, list[int]] = {}
         for n, name in enumerate(names):
             groups.setdefault(name, []).append(n)
         return groups
+
+
+def _starts(like: LivingNode, home: str, vpc: Vpc) -> bool:
+    """Start a node like this one, and say whether it gets all it wants."""
+    limits, rules = like.host.limits, _rules(like)
+    kind = like.node.machine.instance_type
+    instance = Instance(vpc.new_id("i"), kind, limits.enis, limits.ipv4_per_eni)
+    try:
+        enis = [Eni(vpc.launch(instance, NewEni(subnet=home)).id, subnet=home, primary=True)]
+        if rules.wants_trunk:
+            trunk = vpc.create(NewEni(subnet=home, interface_type="trunk"))
+            vpc.attach(trunk.id, instance.id)
+            enis.append(Eni(trunk.id, subnet=home, trunk=True))
+    except Refusal:
+        return False
+    ec2 = replace(like.host.ec2, vpc=vpc, instance=instance.id, home=home)
+    begun = pool.start(
+        Pool(tuple(map(ec2.marked, enis))), rules, now=0.0, ec2=ec2, choose=pool.first
+    )
+    settled = pool.settle(begun, rules, now=0.0, ec2=ec2)
+    again = pool.settle(settled.pool, rules, now=settled.now, ec2=ec2)
+    return again.pool.tally.refusals == settled.pool.tally.refusals
 
 
 def _rules(node: LivingNode) -> Rules:

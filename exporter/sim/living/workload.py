@@ -21,14 +21,16 @@ _SURGE = 0.1
 class Pod:
     """One pod.
 
-    With a `zone` it runs there alone, with `lasts` it ends so long after it began, and a `branch`
-    is an ENI of its own.
+    With a `zone` or a node `group` it runs there alone, with `lasts` it ends so long after it
+    began; a `branch` is an ENI of its own, `interfaces` are its addresses, one on each card.
     """
 
     name: str
     cpu: int
     zone: str = ""
+    group: str = ""
     branch: bool = False
+    interfaces: int = 1
     lasts: float = math.inf
     node: str = ""
     has_address: bool = False
@@ -47,7 +49,9 @@ class Deployment:
     swing: float = 0.0
     noon: float = 0.25
     zone: str = ""
+    group: str = ""
     branch: bool = False
+    interfaces: int = 1
     extra: int = 0
     pods: list[Pod] = field(default_factory=list)
     stale: list[Pod] = field(default_factory=list)
@@ -139,7 +143,8 @@ class Workload:
             self.stop(deployment.pods[wanted:])
         for _ in range(wanted - have):
             pod = self._new(deployment.name, deployment.cpu)
-            pod.zone, pod.branch = deployment.zone, deployment.branch
+            pod.zone, pod.group = deployment.zone, deployment.group
+            pod.branch, pod.interfaces = deployment.branch, deployment.interfaces
             deployment.pods.append(pod)
 
     def _burst(self, job: CronJob) -> None:

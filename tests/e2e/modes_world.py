@@ -1,0 +1,153 @@
+"""The cluster with every mode of the CNI, and the exporter that asks all for everything."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.world import (
+    Daemon,
+    Samples,
+    Simulation,
+    daemon,
+    differences,
+    eventually,
+    expected,
+    key,
+    published,
+    simulation,
+)
+
+# Seconds between two surveys, and after how many of them the exporter forgets what they told.
+PERIOD, WITHDRAWN_AFTER = 0.4, 3
+NODES = 41
+# Nodes that are set to tell nothing, wherever they could be reached.
+SILENT = 2
+BLOCKED = "vpc_cni_node_blocked"
+REASONS = {
+    "subnet_exhausted",
+    "no_free_prefix",
+    "eni_limit",
+    "ip_limit",
+    "attachment_limit",
+    "max_pods",
+    "throttled",
+    "cooldown",
+    "back_off",
+}
+Difference = tuple[object, float | None, float | None]
+DRIFTS = ("vpc_cni_node_drift_ip_addresses", "vpc_cni_node_ec2_drift_ip_addresses")
+
+
+@contextlib.contextmanager
+def modes(
+    folder: Path, *arguments: str, period: float = PERIOD, **more: str
+) -> Iterator[tuple[Simulation, Daemon]]:
+    """The cluster and the exporter, which asks everyone for everything in every cycle."""
+    with simulation(folder, "--scenario", "modes", *arguments) as sim:
+        settings = {
+            "EXPORTER_SOURCES": "ipamd,ec2",
+            "EXPORTER_EC2_SUBNETS_INTERVAL": str(period),
+            "EXPORTER_EC2_ENIS_INTERVAL": str(period),
+            "EXPORTER_INTROSPECTION_INTERVAL": "0",
+            # A machine that stalls must not make nodes late, and bodies missing.
+            "EXPORTER_SCRAPE_TIMEOUT": "3",
+            "EXPORTER_IPAMD_INTROSPECTION_PORT": str(sim.facts["introspection_port"]),
+            **sim.facts["aws_environment"],
+            **more,
+        }
+        with daemon(folder, sim, **settings) as exporter:
+            yield sim, exporter
+
+
+def settled(exporter: Daemon, instant: float, period: float = PERIOD) -> Samples:
+    """Return the figures after two cycles and two surveys that all began after an instant.
+
+    What persists, and so is no churn, is known then. Figures are not taken that are so much later
+    that the exporter has withdrawn what EC2 told, as happens on a machine that stalls.
+    """
+    for _ in range(2):
+        cycle = exporter.cycle_after(instant)
+        instant = cycle[at("last_success_timestamp_seconds", "ipamd")]
+    for _ in range(2):
+        instant = _survey_after(exporter, instant)
+
+    def look() -> Samples | None:
+        # What a survey told is in the cycles that begin after it, and instance types come last.
+        samples = exporter.cycle_after(instant + 0.1)
+        surveyed = samples[at("last_success_timestamp_seconds", "ec2_enis")]
+        began = surveyed - samples[at("cycle_duration_seconds", "ec2_enis")]
+        return samples if time.time() - began < WITHDRAWN_AFTER * period else None
+
+    return eventually(look, "a cycle soon after a survey")
+
+
+def _survey_after(exporter: Daemon, instant: float) -> float:
+    """Return when the subnets were read that end a survey which began after an instant."""
+
+    def look() -> float | None:
+        samples = exporter.scrape()
+        done = samples.get(at("last_success_timestamp_seconds", "ec2_enis"))
+        took = samples.get(at("cycle_duration_seconds", "ec2_enis"))
+        subnets = samples.get(at("last_success_timestamp_seconds", "ec2_subnets"))
+        if done is None or took is None or subnets is None:
+            return None
+        return subnets if done - took > instant and subnets > done else None
+
+    return eventually(look, f"a survey that began after {instant}")
+
+
+def at(name: str, source: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    """Return how a figure of the exporter's own is found by its source."""
+    return key(f"vpc_cni_exporter_{name}", source=source)
+
+
+def steady(truth: Mapping[str, Any], samples: Samples) -> Samples:
+    """Return samples without what an error just growing old decides, which may be so or so."""
+    nodes = set(truth["wavering"])
+    return {
+        (name, labels): value
+        for (name, labels), value in samples.items()
+        if not (name == BLOCKED and dict(labels)["node"] in nodes)
+    }
+
+
+def wrong(truth: Mapping[str, Any], samples: Samples) -> list[Difference]:
+    """Return what differs from the truth: the sample, what it should be, and what it is."""
+    return differences(steady(truth, expected(truth)), steady(truth, published(samples)))
+
+
+def values(samples: Samples, name: str, **labels: str) -> list[float]:
+    """Return the values of a metric that have these labels."""
+    wanted = labels.items()
+    return [value for (it, found), value in samples.items() if it == name and wanted <= set(found)]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What there was to see over all steps, so that nothing was right for want of cases."""
+
+    reasons: set[str] = field(default_factory=set)
+    modes: set[str] = field(default_factory=set)
+    introspected: set[float] = field(default_factory=set)
+    states: set[str] = field(default_factory=set)
+    drifting: set[str] = field(default_factory=set)
+
+    def add(self, samples: Samples) -> None:
+        """Note what one moment shows."""
+        for (name, labels), value in samples.items():
+            told = dict(labels)
+            if name == BLOCKED:
+                self.reasons.add(told["reason"])
+            elif name == "vpc_cni_node_info":
+                self.modes.add(told["ip_mode"])
+            elif name == "vpc_cni_cluster_ip_addresses" and value:
+                self.states.add(told["state"])
+            elif name == "vpc_cni_cluster_introspected_nodes":
+                self.introspected.add(value)
+            elif name in DRIFTS and value:
+                self.drifting.add(name)
