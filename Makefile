@@ -6,7 +6,7 @@ RUN    := $(BIN)/python -m exporter
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench docs format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo minutes bench docs format lint types contracts unit parts lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: check parts ## `make check`, then the tests with real parts (Prometheus, â
 parts: setup
 	sh tests/parts.sh
 	$(BIN)/python -m pytest -m real $(PYTEST)
+
+minutes: setup ## publish to a simulated CloudWatch for five real minutes, and compare
+	CLOUDWATCH_SECONDS=$${CLOUDWATCH_SECONDS:-300} $(BIN)/python -m pytest -n 0 -m real tests/real/test_cloudwatch_minutes.py $(PYTEST)
 
 bench: setup ## print the figures of speed and memory as JSON
 	@$(BIN)/python -m bench $(BENCH)

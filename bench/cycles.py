@@ -66,6 +66,8 @@ _PORT = 61699
 
 
 def _settings(facts: Mapping[str, object], folder: Path) -> dict[str, str]:
+    cloudwatch = facts["cloudwatch_environment"]
+    assert isinstance(cloudwatch, dict)
     return {
         "EXPORTER_LISTEN_ADDRESS": f"127.0.0.1:{_PORT}",
         "EXPORTER_KUBECONFIG": str(folder / "kubeconfig"),
@@ -73,6 +75,10 @@ def _settings(facts: Mapping[str, object], folder: Path) -> dict[str, str]:
         "EXPORTER_IPAMD_METRICS_PORT": str(facts["ipamd_port"]),
         "EXPORTER_ALLOW_LOOPBACK_TARGETS": "true",
         "EXPORTER_SOURCES": "ipamd",
+        # Points go out after every cycle instead of once a minute.
+        "EXPORTER_CLOUDWATCH": "true",
+        "EXPORTER_CLOUDWATCH_INTERVAL": "1",
+        **cloudwatch,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from exporter import __version__
 from exporter.core.eks import EksReport
-from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
@@ -138,6 +138,13 @@ class Board:
         told = {**self.health.aws_requests, **requests}
         self.health = replace(self.health, aws_requests=told)
         self.note(source, state)
+
+    def note_cloudwatch(
+        self, state: SourceHealth, requests: Requests, points: Mapping[PointOutcome, int]
+    ) -> None:
+        """Take news of CloudWatch, and what became of how many points so far."""
+        self.health = replace(self.health, points=points)
+        self.note_aws(Source.CLOUDWATCH, state, requests)
 
     def _tell_refusals(self, requests: Requests) -> None:
         """Say once which operations are refused though their source does without them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from exporter.core.catalog import EXPORTER_METRICS, LEGACY_TABLE, METRICS, PREFIX
+from exporter.core.catalog import EXPORTER_METRICS, LEGACY_TABLE, METRICS, ON_CLOUDWATCH, PREFIX
 from exporter.core.cni_settings import NAMES, NUMBERS
 from exporter.settings import ACCEPTED, ALIASES, CONFIG_VARIABLE, FIELDS, flag, variable
 
@@ -44,6 +44,35 @@ def metrics_page() -> str:
         "\n## Settings of the CNI\n\nThose that `vpc_cni_setting` tells of. "
         f"`vpc_cni_setting_value` too: {numbers}. Others: {others}.\n"
     )
+    return "".join(lines) + _cloudwatch_section()
+
+
+def _cloudwatch_section() -> str:
+    """What CloudWatch has, and what a point of it says."""
+    lines = [
+        "\n## On CloudWatch\n\n"
+        "With `cloudwatch`, in the namespace `cloudwatch_namespace`, with the dimension "
+        "`CLUSTER_ID`; those of subnets with `SubnetId` beside it, and only with "
+        "`cloudwatch_subnets`. cni-metrics-helper's 20 names keep its unit, Count.\n\n"
+        "There is one point per metric and minute, stamped with the minute, so that `Sum`, "
+        "`Average` and `Maximum` over a minute are all right. A *last reading* is the minute's "
+        "last whole cycle over the nodes, whatever part of them it could read: `nodesExpected`, "
+        "`nodesRead` and `coveragePercent` are of that same cycle. A *gain* is what the counter "
+        "rose since the last minute that told one. A *statistic set* is of all calls that the "
+        "minute's cycles told of first; its minimum and maximum are the smallest and the largest "
+        "mean of one node and one API between two readings. A minute without a new reading has no "
+        "point; gains then come with the next. At the end of the program the unfinished minute's "
+        "gains are sent, and not its gauges.\n\n"
+        "What CloudWatch does not take is kept for a day and sent again. A call whose answer was "
+        "lost may have been taken, and is repeated; "
+        f"`{PREFIX}_exporter_cloudwatch_points_total` counts that.\n\n"
+        "| name | unit | a point is | of |\n| --- | --- | --- | --- |\n"
+    ]
+    known = {m.help for m in METRICS}
+    for m in ON_CLOUDWATCH:
+        own = "" if m.help in known else m.help
+        of = ": ".join(filter(None, (f"`{m.twin}`" if m.twin else "", own)))
+        lines.append(f"| `{m.name}` | {m.unit} | {m.measure.value} | {of} |\n")
     return "".join(lines)
 
 

@@ -8,15 +8,30 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+
+from exporter.setting_types import (
+    SOURCES,
+    Address,
+    AddressOrNone,
+    Boolean,
+    Count,
+    History,
+    Interval,
+    Introspection,
+    Names,
+    Namespace,
+    Port,
+    Seconds,
+    Sources,
+)
 
 PREFIX = "EXPORTER_"
 CONFIG_VARIABLE = "EXPORTER_CONFIG"
-SOURCES = ("ipamd", "ec2", "eks")
 
 # What cni-metrics-helper reads (reference 6.1): its name, ours, and how its values translate.
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error"}
@@ -25,11 +40,11 @@ ALIASES: Mapping[str, str] = {
     "METRIC_UPDATE_INTERVAL": "interval",
     "AWS_VPC_K8S_CNI_LOGLEVEL": "log_level",
     "AWS_REGION": "region",
+    "USE_CLOUDWATCH": "cloudwatch",
 }
 # Accepted so that its manifest works unchanged, without a setting of ours behind them.
 ACCEPTED: Mapping[str, str] = {
     "USE_PROMETHEUS": "/metrics is always served",
-    "USE_CLOUDWATCH": "this version does not publish to CloudWatch",
 }
 # AWS_REGION says nothing: IRSA and Pod Identity set it in every pod.
 _INCUMBENT_MARKS = {*ALIASES, *ACCEPTED} - {"AWS_REGION"}
@@ -41,66 +56,6 @@ class SettingsError(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
-
-
-def _boolean(value: object) -> object:
-    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if isinstance(value, str):
-        if value.lower() not in words:
-            raise ValueError("must be one of yes, no, true, false, 1, 0")
-        return words[value.lower()]
-    return value
-
-
-def _number(value: object) -> object:
-    """YAML's yes and no are no numbers, whatever Python makes of them."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-def _list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _address(value: object) -> object:
-    host, colon, port = str(value).rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError("an IPv6 host stands in brackets, such as [::1]:61681")
-    return value
-
-
-def _address_or_none(value: object) -> object:
-    return _address(value) if value != "" else value
-
-
-def _sources(names: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in SOURCES]
-    if unknown:
-        raise ValueError(f"has no source {', '.join(unknown)}; there are {', '.join(SOURCES)}")
-    return names
-
-
-def _introspection(value: object) -> object:
-    """YAML reads a plain `off` as no."""
-    return "off" if value is False else value
-
-
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Sources = Annotated[Names, AfterValidator(_sources)]
-Address = Annotated[str, BeforeValidator(_address)]
-AddressOrNone = Annotated[str, BeforeValidator(_address_or_none)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
-Interval = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
-History = Annotated[Seconds, Field(le=21_600)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]
-Port = Annotated[Count, Field(le=65535)]
 
 
 class Settings(BaseModel):
@@ -166,7 +121,7 @@ class Settings(BaseModel):
         "cni-metrics-helper's variables set, apiserver.",
     )
     ipamd_metrics_port: Port = Field(61678, description="The port of ipamd's metrics.")
-    introspection: Annotated[Literal["auto", "off"], BeforeValidator(_introspection)] = Field(
+    introspection: Introspection = Field(
         "auto",
         description="Whether ipamd's introspection is asked beside its metrics: `auto`, wherever "
         "it answers; a node that does not is asked again after ten minutes. ipamd answers on its "
@@ -198,6 +153,28 @@ class Settings(BaseModel):
         3600.0,
         description="Seconds that a subnet's free addresses must have fallen evenly before it is "
         "told when they run out; six hours at most, which is how much history is kept.",
+    )
+    cloudwatch: Boolean = Field(
+        False,
+        description="Publish to CloudWatch, every metric once a minute. On where any of "
+        "cni-metrics-helper's variables but AWS_REGION is set, as it is there.",
+    )
+    cloudwatch_namespace: Namespace = Field(
+        "Kubernetes", description="The namespace of the metrics on CloudWatch."
+    )
+    cloudwatch_interval: Count = Field(
+        60,
+        description="Whole seconds that one point on CloudWatch stands for. Below 60 the metrics "
+        "are of high resolution.",
+    )
+    cloudwatch_subnets: Boolean = Field(
+        False,
+        description="Publish three metrics of each subnet to CloudWatch too. Each is billed.",
+    )
+    cloudwatch_grace: Seconds = Field(
+        10.0,
+        description="Seconds that the exporter takes at its end, at most, for what CloudWatch has "
+        "not taken yet.",
     )
     metrics_allow: Names = Field(
         (),
@@ -317,11 +294,19 @@ def _from_environment(environ: Mapping[str, str], found: _Gathered) -> bool:
 
 
 def _as_the_incumbent(environ: Mapping[str, str], own: bool, found: _Gathered) -> None:
-    """With the incumbent's variables alone, read as it does: through the API server."""
+    """Publish as the incumbent does; with its variables alone, also read as it does."""
     for name, remark in ACCEPTED.items():
         if name in environ:
             found.warnings.append(f"{name} is accepted: {remark}")
-    if own or not _INCUMBENT_MARKS & environ.keys():
+    marks = _INCUMBENT_MARKS & environ.keys()
+    if marks and "cloudwatch" not in found.values:
+        found.put("cloudwatch", True, "cni-metrics-helper's variables")
+        if own:
+            found.warnings.append(
+                f"{', '.join(sorted(marks))} set and USE_CLOUDWATCH not, so CloudWatch is on as it "
+                "would be with cni-metrics-helper; EXPORTER_CLOUDWATCH=false switches it off"
+            )
+    if own or not marks:
         return
     found.put("scrape_via", "apiserver", "cni-metrics-helper's variables")
     found.warnings.append(

@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from exporter.settings import FIELDS, SOURCES, Settings
+from exporter.setting_types import SOURCES
+from exporter.settings import FIELDS, Settings
 
 CHART = Path(__file__).parents[1] / "charts" / "vpc-cni-exporter"
 

@@ -125,6 +125,7 @@ def reading(
     ip_max: int = 27,
     prefixes: int = 0,
     assigned_by_eni: tuple[tuple[str, int], ...] = (),
+    actions: int = 0,
     said: Mapping[Series, float] | None = None,
     introspection: Introspection | None = None,
 ) -> Reading:
@@ -138,6 +139,7 @@ def reading(
         ip_max=ip_max,
         prefixes=prefixes,
         assigned_by_eni=assigned_by_eni,
+        actions=actions,
         counts=counts(said or {}),
         introspection=introspection,
     )

@@ -208,34 +208,38 @@ BASIC = {"ipamd", "kubernetes", "nodes", "daemonsets", "pods", "eniconfigs", "cn
 
 @pytest.mark.usefixtures("_garbage_as_it_was")
 @pytest.mark.parametrize(
-    ("sources", "told", "requests"),
+    ("flags", "told", "services"),
     [
         pytest.param(
-            "ipamd,ec2",
-            {*BASIC, "ec2_enis", "ec2_subnets"},
-            {it for it in REQUESTS if it[0] == "ec2"},
-            id="EC2 on",
+            {"sources": "ipamd,ec2"}, {*BASIC, "ec2_enis", "ec2_subnets"}, {"ec2"}, id="EC2 on"
         ),
+        pytest.param({"sources": "eks"}, {*BASIC, "eks"}, {"eks"}, id="EKS on"),
         pytest.param(
-            "eks", {*BASIC, "eks"}, {it for it in REQUESTS if it[0] == "eks"}, id="EKS on"
+            {"sources": "ipamd,ec2,eks"},
+            {*BASIC, "ec2_enis", "ec2_subnets", "eks"},
+            {"ec2", "eks"},
+            id="all on",
         ),
+        pytest.param({"sources": "ipamd"}, BASIC, set(), id="AWS off"),
         pytest.param(
-            "ipamd,ec2,eks", {*BASIC, "ec2_enis", "ec2_subnets", "eks"}, REQUESTS, id="all on"
+            {"sources": "ipamd", "cloudwatch": "yes"},
+            {*BASIC, "cloudwatch"},
+            {"cloudwatch"},
+            id="CloudWatch on",
         ),
-        pytest.param("ipamd", BASIC, set(), id="AWS off"),
     ],
 )
 def test_only_the_sources_that_are_on_are_told(
-    sources: str,
+    flags: dict[str, str],
     told: set[str],
-    requests: set[tuple[str, ...]],
+    services: set[str],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="exporter.app")
 
     async def scenario() -> list[Sample]:
-        async with running(str(tmp_path / "no kubeconfig"), sources=sources) as url:
+        async with running(str(tmp_path / "no kubeconfig"), **flags) as url:
             return await scraped(url)
 
     samples = asyncio.run(scenario())
@@ -245,7 +249,10 @@ def test_only_the_sources_that_are_on_are_told(
         for it in samples
         if it.name == "vpc_cni_exporter_aws_requests_total"
     }
-    assert asked == dict.fromkeys(requests, 0)
+    operations = [it for it in AWS_OPERATIONS if it[0] in services]
+    assert asked == {(*it, outcome): 0 for it in operations for outcome in AWS_OUTCOMES}
+    points = [it for it in samples if it.name == "vpc_cni_exporter_cloudwatch_points_total"]
+    assert bool(points) is ("cloudwatch" in told)
 
 
 @pytest.mark.usefixtures("_garbage_as_it_was")

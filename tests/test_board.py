@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from exporter import __version__
 from exporter.board import Board
 from exporter.core.eks import EksReport
-from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.model import Outcome, Reason
 from exporter.core.subnets import SubnetUsage
 from exporter.cycle import Cycle
@@ -327,6 +327,21 @@ class TestNewsOfASource:
         later = replace(UP, last_success=NOW + 60)
         shown.board.note(Source.EC2_ENIS, later)
         assert shown.board.health.sources[Source.EC2_ENIS] == later
+
+    def test_from_cloudwatch_come_beside_those_of_other_services(self) -> None:
+        shown = Shown()
+        ec2 = {("ec2", "DescribeSubnets", "ok"): 1}
+        cloudwatch = {("cloudwatch", "PutMetricData", "ok"): 2}
+        points = {PointOutcome.ACCEPTED: 52}
+        shown.board.note_aws(Source.EC2_SUBNETS, UP, ec2)
+        shown.board.note_cloudwatch(AWAY, cloudwatch, points)
+        assert shown.board.health == replace(
+            Health(__version__)
+            .with_source(Source.EC2_SUBNETS, UP)
+            .with_source(Source.CLOUDWATCH, AWAY),
+            aws_requests={**ec2, **cloudwatch},
+            points=points,
+        )
 
     def test_from_aws_come_with_the_requests_so_far(self) -> None:
         shown = Shown()

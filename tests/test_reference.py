@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from exporter.core.catalog import METRICS
+from exporter.core.catalog import METRICS, ON_CLOUDWATCH
 from exporter.core.cni_settings import NAMES, NUMBERS
 from exporter.reference import metrics_page, settings_page, write
 from exporter.settings import ACCEPTED, ALIASES, FIELDS
@@ -22,7 +22,7 @@ def section(page: str, title: str) -> str:
 
 
 def test_every_metric_is_on_the_page_once_with_all_that_its_row_says() -> None:
-    assert sorted(rows(metrics_page())) == sorted(
+    assert sorted(rows(metrics_page().partition("\n## On CloudWatch\n")[0])) == sorted(
         [
             f"`{it.name}`",
             it.kind.value,
@@ -33,7 +33,7 @@ def test_every_metric_is_on_the_page_once_with_all_that_its_row_says() -> None:
     )
 
 
-def test_metrics_stand_in_three_sections() -> None:
+def test_metrics_stand_in_sections() -> None:
     page = metrics_page()
     cluster = section(page, "Cluster, zones, node groups, nodes and subnets")
     own = section(page, "The exporter itself")
@@ -49,6 +49,18 @@ def test_the_settings_of_the_cni_that_are_told_of_are_on_the_page() -> None:
     numbers, _, others = told.partition("Others: ")
     assert re.findall(r"`([A-Za-z0-9_]+)`", numbers)[2:] == list(NUMBERS)
     assert [*NUMBERS, *re.findall(r"`([A-Za-z0-9_]+)`", others)] == list(NAMES)
+
+
+def test_what_cloudwatch_has_is_told_by_unit_and_by_what_it_is_of() -> None:
+    found = {it[0].strip("`"): it[1:] for it in rows(section(metrics_page(), "On CloudWatch"))}
+    assert list(found) == [it.name for it in ON_CLOUDWATCH]
+    alone = "Failed calls of the EC2 API by ipamd, whatever the error (CNI v1.12.1 and later)."
+    prefixes = "`vpc_cni_cluster_delegated_prefixes`: Prefixes delegated to the nodes, /28s alone."
+    assert {name: found[name] for name in ("addReqCount", "ec2ApiErrCount")} == {
+        "addReqCount": ["Count", "gain", "`vpc_cni_cluster_add_requests_total`"],
+        "ec2ApiErrCount": ["Count", "gain", alone],
+    }
+    assert found["totalIPv4Prefixes"] == ["Count", "last reading", prefixes]
 
 
 def test_every_setting_is_on_the_page_with_its_names_default_and_meaning() -> None:

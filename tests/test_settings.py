@@ -71,6 +71,11 @@ DEFAULTS = {
     "ec2_enis_interval": 180.0,
     "eks_interval": 900.0,
     "forecast_min_history": 3600.0,
+    "cloudwatch": False,
+    "cloudwatch_namespace": "Kubernetes",
+    "cloudwatch_interval": 60,
+    "cloudwatch_subnets": False,
+    "cloudwatch_grace": 10.0,
     "metrics_allow": (),
     "metrics_deny": (),
     "node_metrics": "all",
@@ -113,7 +118,7 @@ class TestPrecedence:
 
     @pytest.mark.parametrize("alias", [pytest.param(it, id=it) for it in ALIASES])
     def test_puts_our_name_over_the_incumbents(self, alias: str) -> None:
-        values = {"interval": "7", "log_level": "error"}
+        values = {"interval": "7", "log_level": "error", "cloudwatch": "True"}
         name = ALIASES[alias]
         ours = values.get(name, "ours")
         for environ in (
@@ -122,11 +127,11 @@ class TestPrecedence:
         ):
             loaded = load({}, environ)
             assert str(getattr(loaded.settings, name)).removesuffix(".0") == ours
-            assert loaded.origins == {name: variable(name)}
+            assert loaded.origins[name] == variable(name)
 
     def test_puts_the_incumbents_names_over_the_file(self, file: Path) -> None:
         environ = reads(file, "cluster_name: filed\n") | {"AWS_CLUSTER_ID": "given"}
-        assert from_environment(environ) == {"cluster_name": "given"}
+        assert from_environment(environ) == {"cluster_name": "given", "cloudwatch": True}
 
     def test_leaves_a_wrong_value_unsaid_where_another_overrules_it(self) -> None:
         loaded = load({"interval": "5"}, {"EXPORTER_INTERVAL": "soon"})
@@ -194,6 +199,23 @@ class TestPrecedence:
             {"health_address": ":61682", "token_auth": True},
             id="probes apart",
         ),
+        pytest.param(
+            {
+                "EXPORTER_CLOUDWATCH": "yes",
+                "EXPORTER_CLOUDWATCH_NAMESPACE": "Team/Kubernetes: eks #1",
+                "EXPORTER_CLOUDWATCH_INTERVAL": "1",
+                "EXPORTER_CLOUDWATCH_SUBNETS": "true",
+                "EXPORTER_CLOUDWATCH_GRACE": "2.5",
+            },
+            {
+                "cloudwatch": True,
+                "cloudwatch_namespace": "Team/Kubernetes: eks #1",
+                "cloudwatch_interval": 1,
+                "cloudwatch_subnets": True,
+                "cloudwatch_grace": 2.5,
+            },
+            id="CloudWatch",
+        ),
         pytest.param({"HOME": "/nowhere", "PATH": "/bin"}, {}, id="nothing of ours"),
     ],
 )
@@ -206,6 +228,11 @@ def test_variables_are_read_as_they_are_meant(
 ADDRESS = "must be HOST:PORT or :PORT, such as :61681 or 127.0.0.1:61681"
 NO_NUMBER = "input should be a valid number, unable to parse string as a number"
 SOURCES = "there are ipamd, ec2, eks"
+NO_WORD = "must be one of yes, no, true, false, 1, 0"
+NAMESPACE = (
+    "must be up to 255 letters, digits, blanks and . - _ / # : and begin neither with a colon "
+    "nor with AWS/"
+)
 NO_INTEGER = "input should be a valid integer, unable to parse string as an integer"
 
 
@@ -257,6 +284,12 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         pytest.param(
             "ec2_enis_interval", "0", "input should be greater than 0", id="ENIs all the time"
         ),
+        pytest.param("cloudwatch", "on", NO_WORD, id="another word for CloudWatch"),
+        pytest.param("cloudwatch_interval", "0.5", NO_INTEGER, id="a fraction of a second"),
+        pytest.param("cloudwatch_namespace", "AWS/EKS", NAMESPACE, id="a namespace of AWS's"),
+        pytest.param("cloudwatch_namespace", ":Kubernetes", NAMESPACE, id="a colon first"),
+        pytest.param("cloudwatch_namespace", "Kubernétes", NAMESPACE, id="not in ASCII"),
+        pytest.param("cloudwatch_namespace", "k" * 256, NAMESPACE, id="a long namespace"),
         pytest.param(
             "ipamd_metrics_port",
             "65536",
@@ -266,7 +299,7 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
         pytest.param(
             "allow_loopback_targets",
             "on",
-            "must be one of yes, no, true, false, 1, 0",
+            NO_WORD,
             id="another word for yes",
         ),
         pytest.param(
@@ -281,7 +314,8 @@ NO_INTEGER = "input should be a valid integer, unable to parse string as an inte
     ],
 )
 def test_a_wrong_value_is_told_with_where_it_stands(name: str, value: str, problem: str) -> None:
-    said = f"{value!r} is not usable: {problem}"
+    shown = repr(value) if len(value) < 78 else f"{value!r:.77}..."
+    said = f"{shown} is not usable: {problem}"
     assert problems({variable(name): value}) == (f"{variable(name)}: {said}",)
     assert problems({}, {name: value}) == (f"{flag(name)}: {said}",)
 
@@ -436,7 +470,10 @@ ONE_LINE = (
     "it does; with EXPORTER_SCRAPE_VIA=direct and RBAC for nodes and daemonsets the exporter "
     "reads faster, and knows zones, node groups and nodes without a pod"
 )
-CLOUDWATCH = "USE_CLOUDWATCH is accepted: this version does not publish to CloudWatch"
+CLOUDWATCH = (
+    "METRIC_UPDATE_INTERVAL, USE_PROMETHEUS set and USE_CLOUDWATCH not, so CloudWatch is on as it "
+    "would be with cni-metrics-helper; EXPORTER_CLOUDWATCH=false switches it off"
+)
 PROMETHEUS = "USE_PROMETHEUS is accepted: /metrics is always served"
 
 
@@ -457,16 +494,41 @@ class TestTheIncumbentsVariables:
             "interval": 45.0,
             "log_level": "warning",
             "scrape_via": "apiserver",
+            "cloudwatch": True,
         }
         assert loaded.warnings == (ONE_LINE,)
-        assert loaded.origins["scrape_via"] == "cni-metrics-helper's variables"
+        theirs = "cni-metrics-helper's variables"
+        assert [loaded.origins[it] for it in ("scrape_via", "cloudwatch")] == [theirs, theirs]
+
+    @pytest.mark.parametrize(
+        ("environ", "on"),
+        [
+            pytest.param({}, False, id="nothing set"),
+            pytest.param({"AWS_REGION": "eu-west-1"}, False, id="what every pod has"),
+            pytest.param({"AWS_CLUSTER_ID": "prod"}, True, id="any of them but its switch"),
+            pytest.param({"USE_PROMETHEUS": "true"}, True, id="its other switch"),
+            pytest.param({"USE_CLOUDWATCH": "yes"}, True, id="its switch"),
+            pytest.param({"USE_CLOUDWATCH": "no", "AWS_CLUSTER_ID": "prod"}, False, id="off there"),
+            pytest.param({"USE_CLOUDWATCH": " ", "AWS_CLUSTER_ID": "p"}, True, id="an empty one"),
+            pytest.param(
+                {"EXPORTER_CLOUDWATCH": "no", "AWS_CLUSTER_ID": "prod"}, False, id="off by ours"
+            ),
+            pytest.param(
+                {"USE_CLOUDWATCH": "no", "EXPORTER_CLOUDWATCH": "yes"}, True, id="on by ours"
+            ),
+        ],
+    )
+    def test_switch_cloudwatch_on_as_they_did_there(
+        self, environ: Mapping[str, str], on: bool
+    ) -> None:
+        assert load({}, environ).settings.cloudwatch is on
 
     @pytest.mark.parametrize(
         ("environ", "warnings"),
         [
             pytest.param({"METRIC_UPDATE_INTERVAL": "30"}, (ONE_LINE,), id="its interval"),
             pytest.param({"AWS_VPC_K8S_CNI_LOGLEVEL": "info"}, (ONE_LINE,), id="its log level"),
-            pytest.param({"USE_CLOUDWATCH": "no"}, (CLOUDWATCH, ONE_LINE), id="CloudWatch"),
+            pytest.param({"USE_CLOUDWATCH": "no"}, (ONE_LINE,), id="CloudWatch"),
             pytest.param(
                 {"USE_PROMETHEUS": "true", "EXPORTER_SERVICE_HOST": "10.0.0.1"},
                 ("EXPORTER_SERVICE_HOST is no setting and is ignored", PROMETHEUS, ONE_LINE),
@@ -492,12 +554,13 @@ class TestTheIncumbentsVariables:
         self, environ: Mapping[str, str], flags: Mapping[str, str]
     ) -> None:
         loaded = load(flags, {"METRIC_UPDATE_INTERVAL": "45", "USE_PROMETHEUS": "yes", **environ})
-        assert changed(loaded) == {"cluster_name": "prod", "interval": 45.0}
-        assert loaded.warnings == (PROMETHEUS,)
+        assert changed(loaded) == {"cluster_name": "prod", "interval": 45.0, "cloudwatch": True}
+        assert loaded.warnings == (PROMETHEUS, CLOUDWATCH)
 
     def test_beside_a_file_of_ours_do_not_change_how_nodes_are_read(self, file: Path) -> None:
-        environ = reads(file, "interval: 10\n") | {"AWS_CLUSTER_ID": "prod"}
+        environ = reads(file, "interval: 10\ncloudwatch: no\n") | {"AWS_CLUSTER_ID": "prod"}
         assert from_environment(environ) == {"cluster_name": "prod", "interval": 10.0}
+        assert load({}, environ).warnings == ()
 
     def test_are_read_without_the_blanks_around_them(self) -> None:
         assert load({}, {"AWS_CLUSTER_ID": " prod\n"}).settings.cluster_name == "prod"

@@ -34,6 +34,17 @@ data "aws_iam_policy_document" "exporter" {
     actions   = ["eks:DescribeAddon", "eks:DescribeAddonVersions", "eks:DescribeCluster"]
     resources = ["*"]
   }
+
+  statement {
+    sid       = "CloudWatch"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = [var.cloudwatch_namespace]
+    }
+  }
 }
 
 resource "aws_iam_policy" "exporter" {

@@ -50,3 +50,9 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
+
+variable "cloudwatch_namespace" {
+  description = "The only namespace of CloudWatch that may be published to; the setting `cloudwatch_namespace` of the exporter."
+  type        = string
+  default     = "Kubernetes"
+}

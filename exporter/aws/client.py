@@ -50,6 +50,8 @@ class AwsConfig:
     silence_seconds: float = 8.0
     attempts: int = 4
     retries: str = "adaptive"
+    # From so many bytes on a request is compressed, where its service takes that.
+    compress_bytes: int = 10_240
     prepare: Callable[[Any], None] = _as_it_is
 
 
@@ -142,6 +144,7 @@ class Service:
             # Its mode "auto" would ask the instance metadata.
             defaults_mode="legacy",
             user_agent_extra=f"vpc-cni-exporter/{__version__}",
+            request_min_compression_size_bytes=self._config.compress_bytes,
         )
 
     def _session(self, limits: Config) -> Any:

@@ -19,7 +19,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as urllib3
 
-from exporter.core.model import Unavailable
+from exporter.core.model import Invalid, Unanswered, Unavailable
 
 
 class Outcome(StrEnum):
@@ -43,7 +43,7 @@ class Missing(Unavailable):
     """AWS does not have what was asked for, which is an answer too."""
 
 
-class Malformed(Unavailable):
+class Malformed(Unanswered):
     """The answer does not have the form it should."""
 
 
@@ -85,6 +85,31 @@ _NOT_TAKEN = frozenset(
         "UnrecognizedClientException",
     }
 )
+# What is wrong with a request in itself; as a status, 413 has no code everywhere.
+_NOT_ACCEPTABLE = frozenset(
+    {
+        "InvalidFormat",
+        "InvalidParameterCombination",
+        "InvalidParameterCombinationException",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "MissingParameter",
+        "MissingRequiredParameterException",
+        "RequestEntityTooLarge",
+        "SerializationException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+_TOO_LARGE = 413
+# What can happen to a request on its way, and those of it that it does not survive.
+_ON_ITS_WAY = (aws.HTTPClientError, aws.IncompleteReadError, OSError)
+_NEVER_SENT = (
+    aws.ConnectTimeoutError,
+    aws.EndpointConnectionError,
+    aws.ProxyConnectionError,
+    aws.SSLError,
+)
 
 # The most special kinds first.
 _TEXTS: tuple[tuple[type[Exception], str], ...] = (
@@ -98,6 +123,7 @@ _TEXTS: tuple[tuple[type[Exception], str], ...] = (
     (aws.ProfileNotFound, "the AWS profile does not exist"),
     (aws.NoRegionError, "no region is known"),
     (aws.InvalidRegionError, "the region's name is not valid"),
+    (aws.ParamValidationError, "the request is not acceptable"),
     (aws.ConnectTimeoutError, "timed out"),
     (aws.ReadTimeoutError, "timed out"),
     (aws.ProxyConnectionError, "the proxy cannot be reached"),
@@ -163,7 +189,7 @@ def translated(system: str, operation: str) -> Iterator[None]:
     except aws.ClientError as error:
         raise refusal(system, operation, error.response) from error
     except (aws.BotoCoreError, OSError) as error:
-        raise _own(system, error) from error
+        raise _of_call(system, error) from error
     except _PARSER_ERRORS as error:
         raise Malformed(system, f"{operation}: malformed answer") from error
 
@@ -171,16 +197,17 @@ def translated(system: str, operation: str) -> Iterator[None]:
 def refusal(system: str, operation: str, answer: Any) -> Unavailable:
     """Return the error that an answer which is no success stands for."""
     code = _code(answer)
-    if code in _EXPIRED:
-        return Untrusted(system, f"the credentials have expired ({code})")
-    if code in _NOT_TAKEN:
-        return Untrusted(system, f"the credentials are not accepted ({code})")
+    if code in _EXPIRED or code in _NOT_TAKEN:
+        trouble = "have expired" if code in _EXPIRED else "are not accepted"
+        return Untrusted(system, f"the credentials {trouble} ({code})")
     if code in _NOT_ALLOWED:
         return Refused(system, f"{operation} is not allowed ({code})")
     if code in _THROTTLED:
         return Unavailable(system, f"{operation} was throttled ({code})")
     if code in _MISSING:
         return Missing(system, f"{operation} found nothing ({code})")
+    if code in _NOT_ACCEPTABLE or _status(answer) == _TOO_LARGE:
+        return Invalid(system, f"{operation} is not acceptable ({code or _TOO_LARGE})")
     told = f"HTTP {_status(answer)}"
     return Unavailable(system, f"{operation} failed ({told} {code})".replace(" )", ")"))
 
@@ -203,6 +230,15 @@ def outcome(answer: Any) -> Outcome:
 def _own(system: str, error: Exception) -> Unavailable:
     kind = Untrusted if isinstance(error, _CREDENTIALS) else Unavailable
     return kind(system, _reason(error))
+
+
+def _of_call(system: str, error: Exception) -> Unavailable:
+    """Return what an error stands for that came after the credentials were there."""
+    if isinstance(error, aws.ParamValidationError):
+        return Invalid(system, _reason(error))
+    if isinstance(error, _ON_ITS_WAY) and not isinstance(error, _NEVER_SENT):
+        return Unanswered(system, _reason(error))
+    return _own(system, error)
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from exporter.core.model import Unavailable
+from exporter.core.model import Unanswered, Unavailable
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Threads:
             async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError as error:
-            raise Unavailable(self._system, "took too long") from error
+            raise Unanswered(self._system, "took too long") from error
         finally:
             stop.set()
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
+from functools import partial
 from itertools import repeat
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from exporter.core import cni_settings, counters
 from exporter.core.counters import Family
 from exporter.core.eks import Addon, EksCluster, EksReport
-from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
+from exporter.core.health import (
+    AWS_OPERATIONS,
+    AWS_OUTCOMES,
+    Health,
+    PointOutcome,
+    Source,
+    SourceHealth,
+)
 from exporter.core.model import IpMode, Reason
 from exporter.core.report import Report, Totals
 from exporter.core.subnets import SubnetUsage
@@ -71,11 +79,48 @@ class Scope(Generic[Row]):
     key: Callable[[Row], tuple[str, ...]]
 
 
+class Measure(Enum):
+    """What one point on CloudWatch is: the last reading, a counter's gain, or a statistic set."""
+
+    GAUGE = "last reading"
+    GAIN = "gain"
+    TIMINGS = "statistic set"
+
+
+# Whatever has a dimension more is billed once per value; zones, groups and nodes stay out.
+_CLOUDWATCH_SCOPES = ("cluster", "subnet", "legacy")
+_MEASURES = {Kind.COUNTER: Measure.GAIN, Kind.SUMMARY: Measure.TIMINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class OnCloudWatch:
+    """One metric on CloudWatch; `twin` names what Prometheus has of it, empty where nothing."""
+
+    name: str
+    measure: Measure
+    help: str
+    twin: str
+
+    @property
+    def unit(self) -> str:
+        """Its unit on CloudWatch, which its name ends with; what has none is a Count."""
+        return next((it for it in ("Percent", "Milliseconds") if self.name.endswith(it)), "Count")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudWatchMetric(OnCloudWatch, Generic[Row]):
+    """How one metric on CloudWatch is read off a row: of a counter, what it has reached."""
+
+    value: Callable[[Row], float | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Metric(Generic[Row]):
     """One published metric; `samples` reads it off one row of its scope.
 
     `value` says the same where there is one sample at most: most are, and quicker to draw.
+    `cloudwatch` are its names on CloudWatch, each with the values of its last label that are
+    summed there, none where all are.
     """
 
     name: str
@@ -86,6 +131,28 @@ class Metric(Generic[Row]):
     samples: Callable[[Row], Iterable[Sample]]
     labels: tuple[str, ...]
     value: Callable[[Row], float | None] | None = None
+    cloudwatch: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def on_cloudwatch(self, **names: str) -> Metric[Row]:
+        """Return the metric with names on CloudWatch: `name="value,value"`, `name=""` for all."""
+        if self.scope.name not in _CLOUDWATCH_SCOPES:
+            return self
+        named = [(name, tuple(filter(None, values.split(",")))) for name, values in names.items()]
+        return replace(self, cloudwatch=tuple(named))
+
+    def for_cloudwatch(self) -> Iterable[CloudWatchMetric[Row]]:
+        """Yield what CloudWatch has of this metric."""
+        measure = _MEASURES.get(self.kind, Measure.GAUGE)
+        scale = 100.0 if self.unit is Unit.RATIO else 1.0
+        for name, values in self.cloudwatch:
+            parts = [f'{self.name}{{{self.labels[-1]}="{value}"}}' for value in values]
+            value = partial(self._summed, values, scale)
+            twin = " + ".join(parts) or self.name
+            yield CloudWatchMetric(name, measure, self.help, twin, value)
+
+    def _summed(self, values: tuple[str, ...], scale: float, row: Row) -> float | None:
+        found = [it for _, key, it in self.samples(row) if not values or key[-1] in values]
+        return sum(found) * scale if found else None
 
 
 def gauge(
@@ -186,7 +253,7 @@ def _headroom_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], .
 
 
 def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
-    """How many nodes the figures of a level stand for."""
+    """How much of what is expected every sum over nodes stands for."""
     return (
         labelled(
             "nodes{state}",
@@ -194,7 +261,7 @@ def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], .
             lambda row: {("read",): row.read, ("unread",): sum(row.unread.values())},
             help=f"Nodes{where} expected to run aws-node, by whether they were read. The two "
             "states sum to the expected nodes; every sum stands for the nodes that were read.",
-        ),
+        ).on_cloudwatch(nodesExpected="", nodesRead="read"),
         labelled(
             "unread_nodes{reason}",
             scope,
@@ -224,6 +291,10 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
             "alone), or warm (all others, those in cooldown on other nodes too). Nodes in IPv6 "
             "mode, and those not introspected that manage several network cards, tell assigned "
             "addresses alone.",
+        ).on_cloudwatch(
+            assignIPAddresses="assigned",
+            totalAssignedIPv4sPerCidr="assigned",
+            warmIPAddresses="warm",
         ),
         gauge(
             "ip_capacity",
@@ -231,19 +302,19 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
             lambda row: row.capacity,
             help=f"IP addresses that the nodes{where} could attach for pods at most. Nodes in "
             "IPv6 mode have none.",
-        ),
+        ).on_cloudwatch(maxIPAddresses=""),
         gauge(
             "enis",
             scope,
             lambda row: row.enis,
             help=f"ENIs that ipamd manages on the nodes{where}, without branch ENIs.",
-        ),
+        ).on_cloudwatch(eniAllocated=""),
         gauge(
             "eni_capacity",
             scope,
             lambda row: row.eni_capacity,
             help=f"ENIs that the nodes{where} could have at most, without unmanaged ones.",
-        ),
+        ).on_cloudwatch(eniMaxAvailable=""),
         gauge(
             "delegated_prefixes",
             scope,
@@ -449,7 +520,7 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         lambda row: row.free,
         help="Addresses that EC2 says are available (AvailableIpAddressCount). Needs no listing "
         "of ENIs.",
-    ),
+    ).on_cloudwatch(subnetFreeIPs=""),
     gauge(
         "utilization",
         SUBNET,
@@ -457,7 +528,7 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         unit=Unit.RATIO,
         help="The share of the addresses one can use (all but AWS's five) that is not free, "
         "neither freely nor reserved for prefixes.",
-    ),
+    ).on_cloudwatch(subnetUtilizationPercent=""),
     labelled(
         "ip_addresses{use}",
         SUBNET,
@@ -480,7 +551,7 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         help="The subnet's aligned /28 blocks by state; they sum to its size by 16. Only a free "
         "block can become a prefix; `free_reserved` are free inside a prefix reservation, "
         "`reserved` lie in an explicit one.",
-    ),
+    ).on_cloudwatch(subnetFreePrefixes="free,free_reserved"),
     gauge(
         "fragmentation",
         SUBNET,
@@ -624,29 +695,31 @@ _CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
         "add_requests",
         counters.ADD_REQUESTS,
         "Requests of the CNI plugin to set up a pod's network, failed ones and retries included.",
-    ),
+    ).on_cloudwatch(addReqCount=""),
     _counter(
         "del_requests",
         counters.DEL_REQUESTS,
         "Requests of the CNI plugin to take down a pod's network; kubelet may repeat them.",
-    ),
+    ).on_cloudwatch(delReqCount=""),
     _counter(
         "ip_assignment_failures",
         counters.ASSIGNMENT_FAILURES,
         "Requests for a pod IP address that ipamd could not serve because it had nothing to give. "
         "Retries count again.",
-    ),
-    _counter("ipamd_errors", counters.IPAMD_ERRORS, "Errors inside ipamd, by function."),
+    ).on_cloudwatch(noAvailableIPs=""),
+    _counter(
+        "ipamd_errors", counters.IPAMD_ERRORS, "Errors inside ipamd, by function."
+    ).on_cloudwatch(ipamdErr=""),
     _counter(
         "aws_api_requests",
         counters.AWS_API_REQUESTS,
         "Calls of the EC2 API by ipamd, by operation (CNI v1.12.1 and later).",
-    ),
+    ).on_cloudwatch(ec2ApiReqCount=""),
     _counter(
         "aws_api_errors",
         counters.AWS_API_ERRORS,
         "Failed calls of AWS APIs by ipamd, by operation and AWS error code.",
-    ),
+    ).on_cloudwatch(awsAPIErr=""),
     Metric(
         f"{PREFIX}_cluster_aws_api_duration_seconds",
         TOTALS,
@@ -655,32 +728,32 @@ _CLUSTER_TOTALS: tuple[Metric[Totals], ...] = (
         "Time that calls of AWS APIs by ipamd took, failed ones included, by operation.",
         _durations,
         ("api",),
-    ),
+    ).on_cloudwatch(awsAPILatency="", awsAPILatencyMilliseconds=""),
     _counter(
         "reconciles",
         counters.RECONCILES,
         "Differences between ipamd's books and EC2 that ipamd repaired, by kind.",
-    ),
+    ).on_cloudwatch(reconcileCount=""),
     _counter(
         "forced_eni_removals",
         counters.FORCED_ENI_REMOVALS,
         "ENIs that vanished from EC2 while pods used them.",
-    ),
+    ).on_cloudwatch(forceRemoveENI=""),
     _counter(
         "forced_ip_removals",
         counters.FORCED_IP_REMOVALS,
         "IP addresses or prefixes that vanished from EC2 while pods used them.",
-    ),
+    ).on_cloudwatch(forceRemoveIPs=""),
     _counter(
         "pod_eni_errors",
         counters.POD_ENI_ERRORS,
         "Errors while setting up security groups for pods, by function.",
-    ),
+    ).on_cloudwatch(podENIErr=""),
     _counter(
         "aws_utils_errors",
         counters.AWS_UTILS_ERRORS,
         "Errors while cleaning up after failed AWS calls, by function.",
-    ),
+    ).on_cloudwatch(awsUtilErr=""),
 )
 
 
@@ -692,8 +765,12 @@ def _by_source(
     }
 
 
-# Whether a service is asked at all.
-_AWS_SOURCES = {"ec2": Source.EC2_ENIS, "eks": Source.EKS}
+# The source that stands for a service while it is switched on.
+_SERVICES = {
+    "ec2": Source.EC2_ENIS,
+    "eks": Source.EKS,
+    "cloudwatch": Source.CLOUDWATCH,
+}
 
 
 def _requests(health: Health) -> Labelled:
@@ -701,7 +778,15 @@ def _requests(health: Health) -> Labelled:
         (service, operation, outcome): health.aws_requests.get((service, operation, outcome), 0)
         for service, operation in AWS_OPERATIONS
         for outcome in AWS_OUTCOMES
-        if _AWS_SOURCES[service] in health.sources
+        if _SERVICES[service] in health.sources
+    }
+
+
+def _points(health: Health) -> Labelled:
+    return {
+        (outcome.value,): health.points.get(outcome, 0)
+        for outcome in PointOutcome
+        if Source.CLOUDWATCH in health.sources
     }
 
 
@@ -721,14 +806,15 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
         help="1 where the latest attempt to read the source succeeded. `kubernetes` are the "
         "aws-node pods, `pods` the hostNetwork pods of all namespaces, `reviews` what Kubernetes "
         "says of bearer tokens; `web_config` is 0 while that file cannot be used and what it said "
-        "before is in force. A source that is switched off, or was never asked, has no sample.",
+        "before is in force. `cloudwatch` is no source: 1 where the latest attempt to publish "
+        "there succeeded. What is switched off, or was never asked, has no sample.",
     ),
     labelled(
         "last_success{source}",
         EXPORTER,
         _by_source(lambda state: state.last_success),
         unit=Unit.TIMESTAMP,
-        help="When the source was last read with success.",
+        help="When the source was last read, or CloudWatch took points, with success.",
     ),
     labelled(
         "cycle_duration{source}",
@@ -744,6 +830,16 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
         unit=Unit.TOTAL,
         help="Requests to AWS by this exporter, repeated ones each on its own, by how they ended: "
         "ok, throttled, refused for want of a permission or of credentials, or failed.",
+    ),
+    labelled(
+        "cloudwatch_points{outcome}",
+        EXPORTER,
+        _points,
+        unit=Unit.TOTAL,
+        help="Points for CloudWatch by what became of them: accepted; rejected for what is in "
+        "them; or dropped, gauges alone, as too old or too many while CloudWatch did not take "
+        "them. `repeated` are those sent again because an answer was lost, so that CloudWatch may "
+        "have them twice.",
     ),
     labelled(
         "target_failures{reason}",
@@ -768,7 +864,9 @@ def _legacy(name: str, value: Callable[[Usage], float | None], what: str) -> Met
 
 _LEGACY_METRICS: tuple[Metric[Usage], ...] = (
     _legacy("assigned_ip_addresses", lambda row: row.assigned, "Addresses held by pods"),
-    _legacy("total_ip_addresses", lambda row: row.attached, "Addresses attached for pods"),
+    _legacy(
+        "total_ip_addresses", lambda row: row.attached, "Addresses attached for pods"
+    ).on_cloudwatch(totalIPAddresses=""),
     _legacy("eni_allocated", lambda row: row.enis, "ENIs attached"),
     _legacy("eni_max", lambda row: row.eni_capacity, "ENIs at most"),
     _legacy("ip_max", lambda row: row.capacity, "Addresses that could be attached at most"),
@@ -871,6 +969,55 @@ _EKS_CLUSTER_TABLE: Table[EksReport, EksCluster] = Table(
 EKS_TABLES: tuple[EksTable, ...] = (
     _EKS_CLUSTER_TABLE,
     Table(ADDON, lambda report: report.addons, _ADDON_METRICS),
+)
+
+# What CloudWatch has beside names of rows above: the incumbent's that Prometheus does not know.
+_CLOUDWATCH_ALONE: tuple[CloudWatchMetric[Usage], ...] = (
+    CloudWatchMetric(
+        "totalIPv4Prefixes",
+        Measure.GAUGE,
+        "Prefixes delegated to the nodes, /28s alone.",
+        f"{PREFIX}_cluster_delegated_prefixes",
+        lambda row: row.ipv4_prefixes,
+    ),
+    CloudWatchMetric(
+        "ipamdActionInProgress",
+        Measure.GAUGE,
+        "Actions of ipamd that were in progress when the nodes were read, such as filling a pool.",
+        "",
+        lambda row: row.actions,
+    ),
+    CloudWatchMetric(
+        "coveragePercent",
+        Measure.GAUGE,
+        "The share of the expected nodes that were read. Absent where none is expected.",
+        "",
+        lambda row: 100.0 * row.read / row.expected if row.expected else None,
+    ),
+)
+_EC2_API_FAILURES: CloudWatchMetric[Totals] = CloudWatchMetric(
+    "ec2ApiErrCount",
+    Measure.GAIN,
+    "Failed calls of the EC2 API by ipamd, whatever the error (CNI v1.12.1 and later).",
+    "",
+    lambda row: row.counts[counters.index_of(counters.EC2_API_FAILURES, ())],
+)
+
+
+def _on_cloudwatch(metrics: Iterable[Metric[Row]]) -> tuple[CloudWatchMetric[Row], ...]:
+    return tuple(it for metric in metrics for it in metric.for_cloudwatch())
+
+
+CLOUDWATCH_GAUGES = (
+    *_on_cloudwatch((*_CLUSTER_TABLE.metrics, *LEGACY_TABLE.metrics)),
+    *_CLOUDWATCH_ALONE,
+)
+CLOUDWATCH_TOTALS = (*_on_cloudwatch(_CLUSTER_TOTALS), _EC2_API_FAILURES)
+CLOUDWATCH_SUBNETS = _on_cloudwatch(_SUBNET_METRICS)
+ON_CLOUDWATCH: tuple[OnCloudWatch, ...] = (
+    *CLOUDWATCH_GAUGES,
+    *CLOUDWATCH_TOTALS,
+    *CLOUDWATCH_SUBNETS,
 )
 
 METRICS = (

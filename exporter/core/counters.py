@@ -5,7 +5,7 @@ FAMILIES are the closed lists that labels are folded into; SERIES gives each chi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
@@ -112,6 +112,8 @@ POD_ENI_ERRORS = Family("pod_eni_errors", (("fn", ("nodeInit", "tryEnableSecurit
 AWS_UTILS_ERRORS = Family(
     "aws_utils_errors", (("fn", ("AllocENIDeleteErr", "ENICleanupUponModifyNetworkErr")),)
 )
+# ipamd's calls of EC2 that failed, whatever the error; AWS_API_ERRORS knows those AWS named.
+EC2_API_FAILURES = Family("ec2_api_failures")
 
 FAMILIES = (
     ADD_REQUESTS,
@@ -127,6 +129,7 @@ FAMILIES = (
     FORCED_IP_REMOVALS,
     POD_ENI_ERRORS,
     AWS_UTILS_ERRORS,
+    EC2_API_FAILURES,
 )
 
 
@@ -156,6 +159,15 @@ RECENT_SECONDS = 120.0
 # A failed call of ipamd's: the operation, and AWS's error code.
 AwsError = tuple[str, ...]
 
+# How many calls there were stands so far behind how long they took: both families have the same
+# labels, and follow one another.
+_APART = len(children(AWS_API_MILLISECONDS))
+_TIMES = _INDEX[children(AWS_API_MILLISECONDS)[0]]
+_CALLS = _TIMES + _APART
+_AFTER_CALLS = _CALLS + _APART
+# Series whose gains are looked at one by one.
+_KEPT = _BY_NODE | frozenset(range(_TIMES, _AFTER_CALLS))
+
 
 def index_of(family: Family, values: tuple[str, ...]) -> int:
     """Return the index of the child that these label values fold into."""
@@ -164,6 +176,29 @@ def index_of(family: Family, values: tuple[str, ...]) -> int:
         for value, (_, known) in zip(values, family.labels, strict=True)
     )
     return _INDEX[Series(family, folded)]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long calls of AWS took: how many there were, and their milliseconds together.
+
+    `quickest` and `slowest` are means: of one node and one API between two readings, the smallest
+    and the largest.
+    """
+
+    calls: float
+    milliseconds: float
+    quickest: float
+    slowest: float
+
+    def plus(self, other: Timings) -> Timings:
+        """Return both as one."""
+        return Timings(
+            self.calls + other.calls,
+            self.milliseconds + other.milliseconds,
+            min(self.quickest, other.quickest),
+            max(self.slowest, other.slowest),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +217,8 @@ class Ledger:
     `polled` is when the latest cycle began. `listed` holds for each pod the cycle before the one
     that first listed it: a process that started later did so under our eyes. `failures` holds the
     assignment failures by node, and `errors` when the known error codes of AWS last gained there,
-    for as long as that is recent.
+    for as long as that is recent. `timings` are those of the latest cycle alone, None without a
+    call.
     """
 
     polled: float | None = None
@@ -191,6 +227,7 @@ class Ledger:
     totals: tuple[float, ...] = (0.0,) * len(SERIES)
     failures: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, Mapping[AwsError, float]] = field(default_factory=dict)
+    timings: Timings | None = None
 
 
 def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
@@ -203,6 +240,7 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
     failures: dict[str, float] = {}
     errors = _recent(ledger.errors, now)
     totals = list(ledger.totals)
+    timed: list[tuple[float, float]] = []
     polled = ledger.polled
     for outcome in outcomes:
         node = outcome.target.node.name
@@ -213,20 +251,25 @@ def advance(ledger: Ledger, outcomes: Iterable[Outcome], now: float) -> Ledger:
             before = ledger.last.get(pod.uid)
             if isinstance(outcome, Read):
                 reading = outcome.reading
+                spent: dict[int, float] = {}
                 for index, gain in gains(before, reading, listed[pod.uid]):
                     totals[index] += gain
-                    if index not in _BY_NODE or gain <= 0:
+                    if gain <= 0 or index not in _KEPT:
                         continue
                     if index == _ASSIGNMENT_FAILURES_INDEX:
                         failed += gain
-                    else:
+                    elif index < _TIMES or index >= _AFTER_CALLS:
                         errors.setdefault(node, {})[SERIES[index].values] = now
+                    elif index < _CALLS:
+                        spent[index + _APART] = gain
+                    else:
+                        timed.append((gain, spent.get(index, 0.0)))
                 before = LastReading(reading.time, reading.started, reading.counts)
             if before is not None:
                 last[pod.uid] = before
         failures[node] = failed
     expected = {node: met for node, met in errors.items() if node in failures}
-    return Ledger(now, listed, last, tuple(totals), failures, expected)
+    return Ledger(now, listed, last, tuple(totals), failures, expected, _timings(timed))
 
 
 def _recent(
@@ -239,6 +282,19 @@ def _recent(
         if recent:
             kept[node] = recent
     return kept
+
+
+def _timings(timed: Sequence[tuple[float, float]]) -> Timings | None:
+    """Return what pairs of calls and milliseconds, each of one node and API, come to."""
+    if not timed:
+        return None
+    means = [milliseconds / calls for calls, milliseconds in timed]
+    return Timings(
+        sum(calls for calls, _ in timed),
+        sum(milliseconds for _, milliseconds in timed),
+        min(means),
+        max(means),
+    )
 
 
 def gains(before: LastReading | None, now: Reading, listed: float) -> Iterable[tuple[int, float]]:

@@ -24,6 +24,16 @@ class Source(StrEnum):
     REVIEWS = "reviews"  # who may see the figures, as Kubernetes tells of bearer tokens
     WEB_CONFIG = "web_config"  # and as the web-config has it; down while its files are no use
     EKS = "eks"
+    CLOUDWATCH = "cloudwatch"  # no source, but what may be missing all the same
+
+
+class PointOutcome(StrEnum):
+    """What became of a point for CloudWatch; a label of the metric that counts them."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
 
 
 # Always on; the others join when they are switched on.
@@ -46,6 +56,7 @@ AWS_OPERATIONS = (
     ("eks", "DescribeAddon"),
     ("eks", "DescribeAddonVersions"),
     ("eks", "DescribeCluster"),
+    ("cloudwatch", "PutMetricData"),
 )
 AWS_OUTCOMES = ("ok", "throttled", "refused", "failed")
 
@@ -74,6 +85,7 @@ class Health:
     )
     target_failures: Mapping[Reason, int] = field(default_factory=_no_failures)
     aws_requests: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    points: Mapping[PointOutcome, int] = field(default_factory=dict)
 
     def with_source(self, source: Source, state: SourceHealth) -> Health:
         """Return the health after news of one source."""

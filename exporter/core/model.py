@@ -66,6 +66,14 @@ class Unavailable(Exception):
         self.reason = reason
 
 
+class Unanswered(Unavailable):
+    """No answer came, or none that can be read: what was asked may have been done."""
+
+
+class Invalid(Unavailable):
+    """Something in the request is not acceptable, and will not be the next time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A worker node, as far as Kubernetes describes it."""
@@ -148,7 +156,8 @@ class Counts:
 class Reading:
     """What one aws-node pod said at `time`, in addresses, ENIs and prefixes.
 
-    `introspection` is what its books say beside its page, where they could be read.
+    `actions` are the ones of ipamd that were in progress. `introspection` is what its books say
+    beside its page, where they could be read.
     """
 
     time: float
@@ -160,6 +169,7 @@ class Reading:
     ip_max: int
     prefixes: int = 0
     assigned_by_eni: tuple[tuple[str, int], ...] = ()
+    actions: int = 0
     counts: Counts = Counts()
     introspection: Introspection | None = None
 

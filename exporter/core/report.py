@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.core import cni_settings
 from exporter.core.blocked import blocked
-from exporter.core.counters import Ledger, advance
+from exporter.core.counters import Ledger, Timings, advance
 from exporter.core.drift import Drifts, against_page
 from exporter.core.headroom import Headroom, headrooms
 from exporter.core.model import Identity, Outcome, Snapshot
@@ -40,6 +40,7 @@ class Report:
     """Everything that is published of one snapshot.
 
     `zones` and `nodegroups` are empty where nodes may not be listed: nobody then knows them.
+    `timings` are the calls of AWS that the snapshot told of first, None without one.
     """
 
     time: float
@@ -48,6 +49,7 @@ class Report:
     zones: tuple[Usage, ...]
     nodegroups: tuple[Usage, ...]
     nodes: tuple[NodeUsage, ...]
+    timings: Timings | None = None
 
     @property
     def problems(self) -> tuple[NodeUsage, ...]:
@@ -95,6 +97,7 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
             )
             for usage, headroom in zip(nodes, found.nodes, strict=True)
         ),
+        timings=ledger.timings,
     )
     return Memory(ledger, drifts), report
 

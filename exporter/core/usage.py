@@ -58,6 +58,7 @@ class NodeUsage:
     eniconfig: str = ""
     drift: int | None = None
     ec2_drift: int | None = None
+    actions: int | None = None
     headroom: Headroom | None = None
 
     @property
@@ -87,6 +88,11 @@ class NodeUsage:
         return self.attached - self.assigned - (self.cooldown or 0)
 
     @property
+    def ipv4_prefixes(self) -> int | None:
+        """Delegated /28 prefixes; a node in IPv6 mode has none to tell of."""
+        return None if self.ip_mode is IpMode.IPV6 else self.prefixes
+
+    @property
     def problem(self) -> bool:
         """Whether someone should look: not read, nothing left to give, or no way to get more."""
         return self.unread is not None or self.warm == 0 or bool(self.blocked)
@@ -113,6 +119,8 @@ class Usage:
     prefixes: int | None
     introspected: int = 0
     cooldown: int | None = None
+    ipv4_prefixes: int | None = None
+    actions: int | None = None
     headroom: Headroom | None = None
 
     @property
@@ -156,6 +164,7 @@ def node_usage(
         eniconfig="" if books is None else books.eniconfig,
         drift=None if books is None else disagreement.page,
         ec2_drift=None if found.attached is None else disagreement.ec2,
+        actions=reading.actions,
     )
 
 
@@ -245,6 +254,8 @@ def total(name: str, nodes: Iterable[NodeUsage]) -> Usage:
         prefixes=add(node.prefixes for node in nodes),
         introspected=sum([node.introspected for node in nodes]),
         cooldown=sum(cooling) if cooling else None,
+        ipv4_prefixes=add(node.ipv4_prefixes for node in nodes),
+        actions=add(node.actions for node in nodes),
     )
 
 

@@ -1,4 +1,4 @@
-"""ipamd's metrics page: which families are taken from it, and how its bytes become a `Reading`.
+"""ipamd's metrics page: how its bytes become a `Reading`.
 
 What is not in SOURCES is stepped over unread, TYPE lines too: they lie (reference 1.2).
 """
@@ -15,58 +15,7 @@ from exporter.core import counters
 from exporter.core.counters import Family
 from exporter.core.model import Counts, Reading, Reason
 from exporter.inputs.fetch import FetchFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One upstream family: the field of `Reading` or the counters it goes into, and since when.
-
-    Labels that are not named here are summed over.
-    """
-
-    name: str
-    into: Family | str
-    labels: tuple[str, ...] = ()
-    required: bool = False
-    since: str = "1.4.0"
-    leave_out: str = ""  # a value of the first label
-
-
-SOURCES = (
-    Source("awscni_eni_max", "eni_max", required=True),
-    Source("awscni_ip_max", "ip_max", required=True),
-    Source("awscni_eni_allocated", "enis", required=True),
-    Source("awscni_total_ip_addresses", "attached", required=True),
-    Source("awscni_assigned_ip_addresses", "assigned", required=True),
-    Source("awscni_total_ipv4_prefixes", "prefixes", since="1.9.0"),
-    Source("awscni_assigned_ip_per_eni", "assigned_by_eni", ("eni",), since="1.15.1"),
-    Source("process_start_time_seconds", "started"),
-    Source("awscni_add_ip_req_count", counters.ADD_REQUESTS),
-    Source("awscni_del_ip_req_count", counters.DEL_REQUESTS, ("reason",)),
-    Source("awscni_no_available_ip_addresses", counters.ASSIGNMENT_FAILURES, since="1.15.1"),
-    Source("awscni_ipamd_error_count", counters.IPAMD_ERRORS, ("fn",)),
-    Source("awscni_ec2api_req_count", counters.AWS_API_REQUESTS, ("fn",), since="1.12.1"),
-    Source("awscni_aws_api_error_count", counters.AWS_API_ERRORS, ("api", "error")),
-    Source("awscni_aws_api_latency_ms_sum", counters.AWS_API_MILLISECONDS, ("api",), since="1.5.0"),
-    Source(
-        "awscni_aws_api_latency_ms_count", counters.AWS_API_TIMED_CALLS, ("api",), since="1.5.0"
-    ),
-    # So they were spelled until 1.5.0.
-    Source("awscni_aws_api_lantency_ms_sum", counters.AWS_API_MILLISECONDS, ("api",)),
-    Source("awscni_aws_api_lantency_ms_count", counters.AWS_API_TIMED_CALLS, ("api",)),
-    # The value left out grows by the number of known CIDRs at every reconcile, changed or not.
-    Source(
-        "awscni_reconcile_count",
-        counters.RECONCILES,
-        ("fn",),
-        leave_out="eniDataStorePoolReconcileAdd",
-    ),
-    Source("awscni_force_removed_enis", counters.FORCED_ENI_REMOVALS, since="1.6.0"),
-    Source("awscni_force_removed_ips", counters.FORCED_IP_REMOVALS, since="1.6.0"),
-    Source("awscni_pod_eni_error_count", counters.POD_ENI_ERRORS, ("fn",), since="1.7.0"),
-    # Its label `error` is a whole sentence with request ids.
-    Source("awscni_aws_utils_error_count", counters.AWS_UTILS_ERRORS, ("fn",)),
-)
+from exporter.inputs.ipamd_sources import SOURCES, Source
 
 _BY_NAME = {source.name: source for source in SOURCES}
 _NAME_OF = {source.into: source.name for source in SOURCES if isinstance(source.into, str)}
@@ -112,7 +61,7 @@ _MAX_GAUGE = 2.0**63
 _known: dict[bytes, int] = {}
 _KNOWN_SERIES = 4_096
 _KNOWN_BYTES = 256
-_NOWHERE = -1
+_NOWHERE, _ACTIONS = -1, -2
 
 
 class Sample(NamedTuple):
@@ -210,10 +159,10 @@ class _Tally:
     def add(self, name: str, labels: Mapping[str, str], value: float) -> None:
         """Take one sample in; `ValueError` says why it cannot be one of ipamd's."""
         source = _BY_NAME[name]
-        if isinstance(source.into, Family):
-            index = _index(source, source.into, labels)
+        if source.summed:
+            index = _index(source, labels)
             self.counts[index] = self.counts.get(index, 0.0) + _count(value)
-        elif source.labels:
+        elif source.into == "assigned_by_eni":
             eni = labels.get("eni", "")
             if not re.fullmatch(_ENI_ID, eni):
                 raise ValueError("no ENI id")
@@ -221,14 +170,16 @@ class _Tally:
         elif labels:
             raise ValueError("a figure without labels was expected")
         else:
-            self.fields[source.into] = _count(value) if source.into == "started" else value
+            self.fields[str(source.into)] = _count(value) if source.into == "started" else value
 
 
-def _index(source: Source, family: Family, labels: Mapping[str, str]) -> int:
+def _index(source: Source, labels: Mapping[str, str]) -> int:
+    if not isinstance(source.into, Family):
+        return _ACTIONS
     values = tuple([labels.get(label, "") for label in source.labels])
     if source.leave_out and values[0] == source.leave_out:
         return _NOWHERE
-    return counters.index_of(family, values)
+    return counters.index_of(source.into, values)
 
 
 def _count(value: float) -> float:
@@ -288,10 +239,10 @@ def _find_place(tally: _Tally, series: bytes, value: float) -> int:
     name, labels, _ = _split(series)
     source = _BY_NAME[name]
     # In that spelling two different texts are two different series, so none can come in twice.
-    if not isinstance(source.into, Family) or _spelled(name, labels) != series:
+    if not source.summed or _spelled(name, labels) != series:
         raise ValueError("needs a closer look")
     _count(value)
-    index = _index(source, source.into, labels)
+    index = _index(source, labels)
     if len(series) <= _KNOWN_BYTES:
         if len(_known) == _KNOWN_SERIES:
             _known.clear()
@@ -301,6 +252,7 @@ def _find_place(tally: _Tally, series: bytes, value: float) -> int:
 
 def _reading(tally: _Tally, time: float, *, several_cards: bool) -> Reading:
     tally.counts.pop(_NOWHERE, None)
+    actions = tally.counts.pop(_ACTIONS, 0.0)
     started = tally.fields.pop("started", None)
     _check_parts(tally)
     gauges = {field: _whole(field, value) for field, value in tally.fields.items()}
@@ -320,6 +272,7 @@ def _reading(tally: _Tally, time: float, *, several_cards: bool) -> Reading:
         eni_max=gauges["eni_max"],
         ip_max=gauges["ip_max"],
         prefixes=gauges.get("prefixes", 0),
+        actions=int(actions),
         assigned_by_eni=tuple(enis),
         counts=Counts(_shared(series), tuple([tally.counts[index] for index in series])),
     )

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--api-port", type=int, default=0, help="port of the Kubernetes API")
     add("--ec2-port", type=int, default=0, help="port of a living cluster's EC2")
     add("--eks-port", type=int, default=0, help="port of a living cluster's EKS")
+    add("--cloudwatch-port", type=int, default=0, help="port of CloudWatch")
     add("--count-reserved", action="store_true", help="EC2 counts reserved addresses as available")
     add("--control-port", type=int, default=0, help="port of the control interface")
     add("--introspection-port", type=int, default=0, help="port of ipamd's introspection")
@@ -106,6 +107,7 @@ def _simulation(arguments: argparse.Namespace) -> Simulation:
         speed=arguments.speed,
         ec2_port=arguments.ec2_port,
         eks_port=arguments.eks_port,
+        cloudwatch_port=arguments.cloudwatch_port,
         count_reserved=arguments.count_reserved,
         introspection=arguments.introspection,
         introspection_port=arguments.introspection_port,
@@ -131,6 +133,7 @@ def _where(simulation: Simulation, control: Listener) -> dict[str, object]:
         "ipamd_port": simulation.ipamd_port,
         "introspection_port": simulation.introspection_port,
         "namespace": simulation.namespace,
+        "cloudwatch_environment": simulation.cloudwatch.environment(),
         **found,
     }
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.eks_server import EksServer
-from exporter.sim.living.trial import Trial, world_of
+from exporter.sim.living.trial import Trial, rest, world_of
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
 from exporter.sim.vpc import Refusal
@@ -48,6 +48,9 @@ class Control:
                 web.post("/api", self._api),
                 web.post("/ec2", self._ec2),
                 web.post("/eks", self._eks),
+                web.get("/cloudwatch", self._taken),
+                web.post("/cloudwatch", self._cloudwatch),
+                web.post("/minute", self._minute),
                 web.post("/subnets", self._subnets),
                 web.post("/subnets/crowd", self._crowd),
                 web.post("/eniconfigs", self._eni_configs),
@@ -97,7 +100,8 @@ class Control:
         return _json(await asyncio.to_thread(trial.told))
 
     async def _rest(self, _request: web.Request) -> web.Response:
-        await self._simulation.rest()
+        rest(world_of(self._simulation.story))
+        await self._simulation.step(0)  # no step, but what there is now is told
         return _json({})
 
     async def _step(self, request: web.Request) -> web.Response:
@@ -147,6 +151,17 @@ class Control:
             plan = {name: body[name] for name in _PLAN if name in body}
             await eks.set_trouble(body["trouble"], **plan)
         return _json(eks.state())
+
+    async def _taken(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.cloudwatch.state())
+
+    async def _cloudwatch(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        await self._simulation.cloudwatch.set_trouble(body.pop("trouble"), **body)
+        return _json({})
+
+    async def _minute(self, _request: web.Request) -> web.Response:
+        return _json(self._simulation.minute())
 
     async def _subnets(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -160,11 +160,12 @@ class Ec2Server:
 
     def insight(self, since: float) -> Insight:
         """Return what a reader that came then knows of the nodes beside EC2's answers."""
-        nodes = dict(self._known(since).nodes)
+        known = self._known(since)
+        nodes = dict(known.nodes)
         for entry in books.entries(self._cluster, self._ledger):
             if entry.facts is not None and isinstance(entry.node.process, LivingIpamd):
                 nodes[entry.node.instance_id] = self._uses(entry, entry.node.process)
-        return replace(self._known(since), nodes=nodes)
+        return replace(known, nodes=nodes)
 
     def _known(self, since: float) -> Insight:
         """Return what is known of the nodes but for what their ipamds say."""
@@ -208,6 +209,7 @@ class Ec2Server:
 
     def _heard(self, action: str, asked: Mapping[str, str], body: bytes) -> None:
         if action == "DescribeInstanceTypes":
+            # Readers ask for those of all nodes at once.
             kinds = (node.machine.instance_type for node in self._cluster.expected)
             self._surveys.types = frozenset(kinds)
         if self._surveys.heard(action, asked, body):

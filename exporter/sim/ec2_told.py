@@ -21,9 +21,9 @@ class Room:
 class Ec2Told:
     """Nothing before a reader was told of anything.
 
-    `homes` are the subnets of the instances' primary ENIs, `branches` the branch ENIs by instance
-    and `drift` what persists of the difference to ipamd, by pod; both are None before the first
-    survey of the ENIs. `rooms` are by subnet.
+    `homes` are the subnets of the instances' primary ENIs, `branches` the branch ENIs by instance,
+    None before the first survey of the ENIs, `drift` what persists of the difference to ipamd, by
+    pod, and `rooms` what is left, by subnet.
     """
 
     homes: Mapping[str, str] = field(default_factory=dict)

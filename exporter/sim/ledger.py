@@ -19,6 +19,7 @@ from exporter.sim import vocabulary
 from exporter.sim.bodies import Bodies
 from exporter.sim.facts import Facts, Series
 from exporter.sim.holdings import Holding
+from exporter.sim.minutes import Minute
 
 LATER = 2.0
 WOBBLE = 5.0
@@ -63,6 +64,12 @@ class Ledger:
         self._polls = 0
         self._introspected: set[str] = set()
         self.bodies = Bodies()
+        self._minute = Minute()
+
+    def minute(self) -> Minute:
+        """Return what was gained since the last call, or since the reader came."""
+        ended, self._minute = self._minute, Minute()
+        return ended
 
     def listed(self) -> None:
         """Note that the reader has asked the API for pods."""
@@ -95,6 +102,7 @@ class Ledger:
         if not self._poll:
             self._poll_began = now
         self._poll.add(reader.pod)
+        self._minute.pages += 1
         last = self._readings.get(reader.pod)
         if last is None:
             self._first(reader, facts)
@@ -132,8 +140,9 @@ class Ledger:
             self._gain(reader, facts, before={})
 
     def _gain(self, reader: Reader, facts: Facts, *, before: Mapping[Series, float]) -> None:
-        for source, value in facts.counters.items():
-            gained = value - before.get(source, 0)
+        gains = {it: value - before.get(it, 0) for it, value in facts.counters.items()}
+        self._minute.add(gains)
+        for source, gained in gains.items():
             if not gained:
                 continue
             if (name := vocabulary.published(source)) is not None:

@@ -9,6 +9,7 @@ from exporter.sim.introspection_faults import Reach
 from exporter.sim.kube_api import BOOKMARK_SECONDS
 
 STARTUP_SECONDS = 0.25
+TOLD_SECONDS = 0.02
 # Whether the introspection of a node can be reached, by the number of the node.
 REACHES: Mapping[str, Callable[[int], Reach]] = {
     "none": lambda number: Reach.CLOSED,
@@ -21,8 +22,9 @@ REACHES: Mapping[str, Callable[[int], Reach]] = {
 class Options:
     """How a simulation runs.
 
-    Port 0 is any free one, `startup` how long a new pod is pending, `speed` how many simulated
-    seconds a step of a living cluster is. `count_reserved` has EC2 count the reserved addresses of
+    Port 0 is any free one, `startup` how long a new pod is pending, `told` how long after a step
+    watchers have heard of it, `speed` how many simulated seconds a step of a living cluster is.
+    `count_reserved` has EC2 count the reserved addresses of
     a subnet as available ones. `introspection` says on which nodes ipamd's can be reached: all,
     none or half.
     """
@@ -35,6 +37,7 @@ class Options:
     api_port: int = 0
     control_port: int = 0
     startup: float = STARTUP_SECONDS
+    told: float = TOLD_SECONDS
     loopback_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     kubeconfig: Path | None = None
@@ -42,6 +45,7 @@ class Options:
     speed: float = 30.0
     ec2_port: int = 0
     eks_port: int = 0
+    cloudwatch_port: int = 0
     count_reserved: bool = False
     introspection: str = "none"
     introspection_port: int = 0

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from exporter.sim import books, events, kubeconfig
+from exporter.sim import books, cloudwatch_books, events, kubeconfig
 from exporter.sim.callers import Callers
+from exporter.sim.cloudwatch_server import CloudWatchServer
 from exporter.sim.cluster import Cluster
 from exporter.sim.daemon import Servers
 from exporter.sim.ec2_server import Ec2Server
@@ -27,7 +28,7 @@ from exporter.sim.ledger import Ledger
 from exporter.sim.listener import Listener
 from exporter.sim.living.mishaps import MISHAPS
 from exporter.sim.living.story import Living
-from exporter.sim.living.trial import rest, world_of
+from exporter.sim.minutes import Told
 from exporter.sim.nodes import Node
 from exporter.sim.options import REACHES, Options
 from exporter.sim.pod_proxy import PodProxy
@@ -36,7 +37,7 @@ from exporter.sim.replay import Replay
 from exporter.sim.traffic import Traffic
 from exporter.sim.vpc import Vpc
 
-TOLD_SECONDS = 0.02
+REGION = "eu-central-1"
 TROUBLES = frozenset({"down", "hang", "slow", "error_500"})
 MOMENTS = frozenset({"drop_watches", "error_event", "compact", "expired_as_event"})
 
@@ -91,6 +92,7 @@ class Simulation:
         self._api_listener = Listener(self.api.application(), port=self.options.api_port)
         self.ec2: Ec2Server | None = None
         self.eks: EksServer | None = None
+        self.cloudwatch = CloudWatchServer(REGION, clock, port=self.options.cloudwatch_port)
         self.steps = 0
         self.advanced_at = 0.0
 
@@ -153,6 +155,7 @@ class Simulation:
         self.proxy.start()
         await self._api_listener.start()
         await self._start_aws()
+        await self.cloudwatch.start()
         self._write_kubeconfig()
         return self
 
@@ -165,7 +168,7 @@ class Simulation:
         """Close every socket and take the kubeconfig away."""
         self.cluster.store.end_watches(failed=False)
         await self.proxy.stop()
-        for service in (self.ec2, self.eks):
+        for service in (self.ec2, self.eks, self.cloudwatch):
             if service is not None:
                 await service.stop()
         await self._api_listener.stop()
@@ -199,11 +202,10 @@ class Simulation:
             "wavering": wavering,
         }
 
-    async def rest(self) -> None:
-        """Let every pool of a living cluster come to rest, while no pod comes or goes."""
-        rest(world_of(self.story))
-        await self._write_pages()
-        self.advanced_at = self.clock()
+    def minute(self) -> Told:
+        """Return what CloudWatch should be told of the time since the last call, which now ends."""
+        judged = books.entries(self.cluster, self.ledger)
+        return {**cloudwatch_books.gauges(judged), **self.ledger.minute().told()}
 
     async def step(self, times: int = 1, *, seconds: float | None = None) -> int:
         """Move the world on, and return the number of the step reached.
@@ -218,7 +220,7 @@ class Simulation:
         await self._settle()
         await self._write_pages()
         # Watchers hear of the step a moment later; a reader that begins then knows all of it.
-        await asyncio.sleep(TOLD_SECONDS)
+        await asyncio.sleep(self.options.told)
         self.advanced_at = self.clock()
         return self.steps
 

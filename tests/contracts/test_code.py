@@ -13,6 +13,7 @@ from exporter.aws.errors import Outcome
 from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES
 from exporter.inputs import eks
 from exporter.inputs.ec2 import operations as ec2
+from exporter.outputs import cloudwatch
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "exporter").rglob("*.py"))
@@ -68,7 +69,13 @@ def test_the_core_imports_itself_and_the_standard_library_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["exporter/cycle.py", "exporter/eks_loop.py", "exporter/subnet_loop.py"]
+    "name",
+    [
+        "exporter/cycle.py",
+        "exporter/cloudwatch_loop.py",
+        "exporter/eks_loop.py",
+        "exporter/subnet_loop.py",
+    ],
 )
 def test_the_loops_know_the_core_alone_and_no_door(name: str) -> None:
     assert {
@@ -80,7 +87,7 @@ def test_the_loops_know_the_core_alone_and_no_door(name: str) -> None:
 
 def test_every_request_that_can_be_made_of_aws_is_told_by_a_metric() -> None:
     asked = [(door.SYSTEM, operation) for door in (ec2, eks) for operation in door.OPERATIONS]
-    assert tuple(asked) == AWS_OPERATIONS
+    assert (*asked, (cloudwatch.SYSTEM, cloudwatch.OPERATION)) == AWS_OPERATIONS
     assert tuple(outcome.value for outcome in Outcome) == AWS_OUTCOMES
 
 

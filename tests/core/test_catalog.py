@@ -9,11 +9,15 @@ import pytest
 
 from exporter.core.catalog import (
     ALL_SUBNETS_TABLE,
+    CLOUDWATCH_GAUGES,
+    CLOUDWATCH_SUBNETS,
+    CLOUDWATCH_TOTALS,
     EKS_TABLES,
     EXPORTER_METRICS,
     LEGACY_TABLE,
     METRICS,
     NODE_TABLE,
+    ON_CLOUDWATCH,
     PROBLEM_TABLE,
     SUBNET_TABLE,
     TABLES,
@@ -37,7 +41,14 @@ from exporter.core.counters import (
 )
 from exporter.core.eks import ADDON_ISSUES, CLUSTER_ISSUES, EksReport
 from exporter.core.headroom import Headroom, Limit
-from exporter.core.health import AWS_OPERATIONS, AWS_OUTCOMES, Health, Source, SourceHealth
+from exporter.core.health import (
+    AWS_OPERATIONS,
+    AWS_OUTCOMES,
+    Health,
+    PointOutcome,
+    Source,
+    SourceHealth,
+)
 from exporter.core.model import Identity, Outcome, Reason, Target
 from exporter.core.owners import ENI_OWNERS, Use
 from exporter.core.report import Memory, Report, step
@@ -148,6 +159,7 @@ vpc_cni_exporter_source_up gauge source
 vpc_cni_exporter_last_success_timestamp_seconds gauge source
 vpc_cni_exporter_cycle_duration_seconds gauge source
 vpc_cni_exporter_aws_requests_total counter service operation outcome
+vpc_cni_exporter_cloudwatch_points_total counter outcome
 vpc_cni_exporter_target_failures_total counter reason
 awscni_assigned_ip_addresses gauge
 awscni_total_ip_addresses gauge
@@ -158,6 +170,64 @@ awscni_total_ipv4_prefixes gauge
 """.strip().splitlines()
 
 Row = TypeVar("Row")
+
+BLOCKS = 'vpc_cni_subnet_prefix_blocks{state="free"}'
+# The same on CloudWatch: name, unit, what a point is, and the twin. Dashboards and alarms of
+# cni-metrics-helper find its 20 names there, all of them Counts (reference 6.1).
+CLOUDWATCH_INTERFACE = f"""
+nodesExpected|Count|last reading|vpc_cni_cluster_nodes
+nodesRead|Count|last reading|vpc_cni_cluster_nodes{{state="read"}}
+assignIPAddresses|Count|last reading|vpc_cni_cluster_ip_addresses{{state="assigned"}}
+totalAssignedIPv4sPerCidr|Count|last reading|vpc_cni_cluster_ip_addresses{{state="assigned"}}
+warmIPAddresses|Count|last reading|vpc_cni_cluster_ip_addresses{{state="warm"}}
+maxIPAddresses|Count|last reading|vpc_cni_cluster_ip_capacity
+eniAllocated|Count|last reading|vpc_cni_cluster_enis
+eniMaxAvailable|Count|last reading|vpc_cni_cluster_eni_capacity
+totalIPAddresses|Count|last reading|awscni_total_ip_addresses
+totalIPv4Prefixes|Count|last reading|vpc_cni_cluster_delegated_prefixes
+ipamdActionInProgress|Count|last reading|
+coveragePercent|Percent|last reading|
+addReqCount|Count|gain|vpc_cni_cluster_add_requests_total
+delReqCount|Count|gain|vpc_cni_cluster_del_requests_total
+noAvailableIPs|Count|gain|vpc_cni_cluster_ip_assignment_failures_total
+ipamdErr|Count|gain|vpc_cni_cluster_ipamd_errors_total
+ec2ApiReqCount|Count|gain|vpc_cni_cluster_aws_api_requests_total
+awsAPIErr|Count|gain|vpc_cni_cluster_aws_api_errors_total
+awsAPILatency|Count|statistic set|vpc_cni_cluster_aws_api_duration_seconds
+awsAPILatencyMilliseconds|Milliseconds|statistic set|vpc_cni_cluster_aws_api_duration_seconds
+reconcileCount|Count|gain|vpc_cni_cluster_reconciles_total
+forceRemoveENI|Count|gain|vpc_cni_cluster_forced_eni_removals_total
+forceRemoveIPs|Count|gain|vpc_cni_cluster_forced_ip_removals_total
+podENIErr|Count|gain|vpc_cni_cluster_pod_eni_errors_total
+awsUtilErr|Count|gain|vpc_cni_cluster_aws_utils_errors_total
+ec2ApiErrCount|Count|gain|
+subnetFreeIPs|Count|last reading|vpc_cni_subnet_free_ip_addresses
+subnetUtilizationPercent|Percent|last reading|vpc_cni_subnet_utilization_ratio
+subnetFreePrefixes|Count|last reading|{BLOCKS} + {BLOCKS.replace("free", "free_reserved")}
+""".strip().splitlines()
+INCUMBENTS = (
+    "assignIPAddresses",
+    "totalIPAddresses",
+    "totalIPv4Prefixes",
+    "totalAssignedIPv4sPerCidr",
+    "eniAllocated",
+    "eniMaxAvailable",
+    "maxIPAddresses",
+    "awsAPILatency",
+    "awsAPIErr",
+    "awsUtilErr",
+    "ipamdErr",
+    "forceRemoveENI",
+    "forceRemoveIPs",
+    "ipamdActionInProgress",
+    "reconcileCount",
+    "addReqCount",
+    "delReqCount",
+    "podENIErr",
+    "ec2ApiReqCount",
+    "ec2ApiErrCount",
+)
+
 Published = dict[tuple[str, ...], float]
 
 
@@ -295,6 +365,94 @@ def test_headroom_is_published_with_the_one_limit_that_binds() -> None:
         ("vpc_cni_node_pod_headroom", "node-1"): 22,
         ("vpc_cni_node_pod_headroom_limit", "node-1", "max_pods"): 1,
     }
+
+
+class TestOnCloudWatch:
+    def test_the_interface_is_these_names_units_and_twins(self) -> None:
+        assert [
+            f"{it.name}|{it.unit}|{it.measure.value}|{it.twin}" for it in ON_CLOUDWATCH
+        ] == CLOUDWATCH_INTERFACE
+
+    def test_the_incumbents_twenty_names_are_all_there_and_count(self) -> None:
+        units = {it.name: it.unit for it in ON_CLOUDWATCH}
+        assert {name: units[name] for name in INCUMBENTS} == dict.fromkeys(INCUMBENTS, "Count")
+        assert len(set(INCUMBENTS)) == 20
+
+    def test_no_zone_group_or_node_has_a_name_there_since_each_would_be_billed(self) -> None:
+        named = {it.scope.name for it in METRICS if it.cloudwatch}
+        assert named == {"cluster", "legacy", "subnet"}
+
+    def test_a_twin_is_catalogued(self) -> None:
+        names = {it.name for it in METRICS} | {""}
+        parts = [part for it in ON_CLOUDWATCH for part in it.twin.split(" + ")]
+        found = {re.sub(r"\{.*\}", "", part) for part in parts}
+        assert found <= names
+
+    def test_a_gauge_is_its_twin_and_absent_where_that_is(self) -> None:
+        shown = report(READ, UNREAD)
+        assert {it.name: it.value(shown.cluster) for it in CLOUDWATCH_GAUGES} == {
+            "nodesExpected": 2,
+            "nodesRead": 1,
+            "assignIPAddresses": 5,
+            "totalAssignedIPv4sPerCidr": 5,
+            "warmIPAddresses": 13,
+            "maxIPAddresses": 27,
+            "eniAllocated": 2,
+            "eniMaxAvailable": 3,
+            "totalIPAddresses": 18,
+            "totalIPv4Prefixes": 0,
+            "ipamdActionInProgress": 0,
+            "coveragePercent": 50,
+        }
+        nothing = {it.name: it.value(report(UNREAD).cluster) for it in CLOUDWATCH_GAUGES}
+        assert {name: value for name, value in nothing.items() if value is not None} == {
+            "nodesExpected": 1,
+            "nodesRead": 0,
+            "coveragePercent": 0,
+        }
+
+    def test_the_coverage_of_nothing_is_no_figure(self) -> None:
+        (coverage,) = [it for it in CLOUDWATCH_GAUGES if it.name == "coveragePercent"]
+        assert coverage.value(report().cluster) is None
+
+    def test_prefixes_of_ipv6_are_no_ipv4_prefixes(self) -> None:
+        six = target(node("node-6"), pod("six", env={"ENABLE_IPv6": "true"}))
+        said = reading(assigned=7, attached=2 * 2**48, enis=1, eni_max=3, ip_max=0)
+        (prefixes,) = [it for it in CLOUDWATCH_GAUGES if it.name == "totalIPv4Prefixes"]
+        four = read("node-4", reading(prefixes=1))
+        assert prefixes.value(report(four, read(six, said)).cluster) == 1
+        assert prefixes.value(report(read(six, said)).cluster) is None
+
+    def test_a_counter_is_the_sum_of_its_children(self) -> None:
+        said = {child: 1.0 for child in SERIES}
+        memory, _ = step(Memory(), snapshot(read()))
+        later = snapshot(read(what=reading(time=NOW + 30, said=said)), time=NOW + 30)
+        totals = step(memory, later)[1].totals
+        gains = {
+            it.name: it.value(totals) for it in CLOUDWATCH_TOTALS if it.measure.value == "gain"
+        }
+        assert gains == {
+            "addReqCount": 1,
+            "delReqCount": 3,
+            "noAvailableIPs": 1,
+            "ipamdErr": 20,
+            "ec2ApiReqCount": 15,
+            "awsAPIErr": 160,
+            "reconcileCount": 4,
+            "forceRemoveENI": 1,
+            "forceRemoveIPs": 1,
+            "podENIErr": 3,
+            "awsUtilErr": 3,
+            "ec2ApiErrCount": 1,
+        }
+
+    def test_a_subnet_tells_what_is_free_and_how_full_it_is(self) -> None:
+        assert {it.name: it.value(subnet_usage()) for it in CLOUDWATCH_SUBNETS} == {
+            "subnetFreeIPs": 151,
+            "subnetUtilizationPercent": pytest.approx(100 * (1 - 167 / 251)),
+            "subnetFreePrefixes": 7,
+        }
+        assert [it.value(without_enis()) for it in CLOUDWATCH_SUBNETS][2] is None
 
 
 def test_a_node_that_was_read_is_published_with_all_its_figures() -> None:
@@ -442,7 +600,7 @@ def test_every_child_of_every_counter_is_at_zero_in_the_first_report() -> None:
     children = {key: value for key, value in found.items() if {key[0]} & counters}
     durations = beginning("vpc_cni_cluster_aws_api_duration_seconds", found)
     assert set((children | durations).values()) == {0}
-    assert len(children | durations) == len(SERIES)
+    assert len(children | durations) == len(SERIES) - 1  # one is for CloudWatch alone
 
 
 def test_a_counter_is_read_off_its_own_child() -> None:
@@ -458,6 +616,9 @@ def test_a_counter_is_read_off_its_own_child() -> None:
                 assert found[key] == pytest.approx(value / 1000)
             case "aws_api_timed_calls":
                 assert found[f"{prefix}aws_api_duration_seconds_count", *child.values] == value
+            case "ec2_api_failures":
+                (metric,) = [it for it in CLOUDWATCH_TOTALS if it.name == "ec2ApiErrCount"]
+                assert metric.value(shown.totals) == value
             case name:
                 assert found[f"{prefix}{name}_total", *child.values] == value
 
@@ -600,9 +761,13 @@ def test_a_source_has_samples_from_when_it_is_switched_on() -> None:
 
 @pytest.mark.parametrize(
     ("source", "service", "count"),
-    [pytest.param(Source.EC2_ENIS, "ec2", 16), pytest.param(Source.EKS, "eks", 12)],
+    [
+        pytest.param(Source.EC2_ENIS, "ec2", 16, id="EC2"),
+        pytest.param(Source.EKS, "eks", 12, id="EKS"),
+        pytest.param(Source.CLOUDWATCH, "cloudwatch", 4, id="CloudWatch"),
+    ],
 )
-def test_requests_to_aws_are_all_there_at_0_where_a_service_is_read_and_not_at_all_elsewhere(
+def test_requests_to_a_service_are_all_there_at_0_where_it_is_on_and_not_at_all_elsewhere(
     source: Source, service: str, count: int
 ) -> None:
     children = {
@@ -612,6 +777,19 @@ def test_requests_to_aws_are_all_there_at_0_where_a_service_is_read_and_not_at_a
     assert about(REQUESTS, own(on)) == dict.fromkeys(children, 0)
     assert about(REQUESTS, own(Health("1.2.3"))) == {}
     assert len(children) == count
+
+
+def test_points_are_told_by_outcome_where_cloudwatch_is_on_and_not_at_all_elsewhere() -> None:
+    name = "vpc_cni_exporter_cloudwatch_points_total"
+    counted = Health("1.2.3", points={PointOutcome.ACCEPTED: 26, PointOutcome.REJECTED: 1})
+    on = counted.with_source(Source.CLOUDWATCH, SourceHealth())
+    assert about(name, own(counted)) == {}
+    assert about(name, own(on)) == {
+        ("accepted",): 26,
+        ("repeated",): 0,
+        ("rejected",): 1,
+        ("dropped",): 0,
+    }
 
 
 def test_requests_to_aws_are_told_as_counted_and_by_closed_lists_alone() -> None:

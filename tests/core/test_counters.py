@@ -24,6 +24,7 @@ from exporter.core.counters import (
     LastReading,
     Ledger,
     Series,
+    Timings,
     advance,
     children,
     index_of,
@@ -316,6 +317,12 @@ class TestTheSeries:
 
     def test_of_timed_calls_have_a_twin_in_the_milliseconds(self) -> None:
         assert AWS_API_TIMED_CALLS.labels == AWS_API_MILLISECONDS.labels
+        values = [child.values for child in children(AWS_API_MILLISECONDS)]
+        spent, calls = (
+            [index_of(family, it) for it in values]
+            for family in (AWS_API_MILLISECONDS, AWS_API_TIMED_CALLS)
+        )
+        assert [*spent, *calls] == list(range(spent[0], spent[0] + 2 * len(values)))
 
     def test_of_api_calls_know_every_operation(self) -> None:
         assert AWS_API_REQUESTS.labels == (("api", EC2_OPERATIONS),)
@@ -501,3 +508,41 @@ def test_the_same_pages_again_change_nothing_but_the_time() -> None:
     once = after((NOW, outcomes))
     again = advance(once, outcomes, NOW + 30)
     assert replace(again, polled=once.polled) == once
+
+
+def timed(**apis: tuple[float, float]) -> Said:
+    """Calls and milliseconds by API."""
+    return {
+        Series(family, (api,)): value
+        for api, pair in apis.items()
+        for family, value in zip((AWS_API_TIMED_CALLS, AWS_API_MILLISECONDS), pair, strict=True)
+    }
+
+
+class TestTheTimesOfCalls:
+    def test_are_those_of_the_latest_cycle_with_the_means_of_each_node_and_api(self) -> None:
+        first = (said(timed(GetMetadata=(10, 30))), said(timed(CreateTags=(1, 99)), by="node-2"))
+        second = (
+            said(timed(GetMetadata=(14, 32), CreateTags=(2, 700)), at=NOW + 30),
+            said(timed(CreateTags=(3, 299)), at=NOW + 30, by="node-2"),
+        )
+        both = after((NOW, first), (NOW + 30, second))
+        # 2 ms for 4 calls, 700 ms for 2, and on the other node 200 ms for 2.
+        assert both.timings == Timings(8, 902, 0.5, 350)
+        assert after((NOW, first)).timings is None
+        assert advance(both, second, NOW + 60).timings is None
+
+    def test_of_a_new_process_are_all_it_tells(self) -> None:
+        before = said(timed(GetMetadata=(10, 30)))
+        restarted = said(timed(GetMetadata=(2, 8)), at=NOW + 30, started=NOW + 10)
+        assert after((NOW, (before,)), (NOW + 30, (restarted,))).timings == Timings(2, 8, 4, 4)
+
+    def test_without_a_call_are_nobodys(self) -> None:
+        before, now = timed(GetMetadata=(10, 30)), timed(GetMetadata=(10, 35))
+        polls = (NOW, (said(before),)), (NOW + 30, (said(now, at=NOW + 30),))
+        assert after(*polls).timings is None
+
+    def test_that_a_page_tells_no_milliseconds_of_are_nothing(self) -> None:
+        calls = Series(AWS_API_TIMED_CALLS, ("GetMetadata",))
+        polls = (NOW, (said({calls: 1}),)), (NOW + 30, (said({calls: 3}, at=NOW + 30),))
+        assert after(*polls).timings == Timings(2, 0, 0, 0)

@@ -34,6 +34,7 @@ def test_the_sources_are_a_closed_list() -> None:
         "reviews",
         "web_config",
         "eks",
+        "cloudwatch",
     ]
 
 

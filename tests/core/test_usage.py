@@ -39,7 +39,7 @@ def usage(what: Reading, where: Target = PLAIN) -> NodeUsage:
 
 
 def test_a_node_that_was_read_has_every_figure_of_its_reading() -> None:
-    what = reading(assigned=5, attached=18, enis=2, eni_max=3, ip_max=27, prefixes=0)
+    what = reading(assigned=5, attached=18, enis=2, eni_max=3, ip_max=27, prefixes=0, actions=1)
     assert node_usage(read(PLAIN, what), 7.0, "subnet-a") == NodeUsage(
         target=PLAIN,
         unread=None,
@@ -52,6 +52,7 @@ def test_a_node_that_was_read_has_every_figure_of_its_reading() -> None:
         prefixes=0,
         assignment_failures=7.0,
         subnet_id="subnet-a",
+        actions=1,
     )
 
 
@@ -134,7 +135,9 @@ def test_an_ipv6_node_tells_assigned_addresses_enis_and_prefixes_but_no_pool() -
         enis=1,
         eni_capacity=3,
         prefixes=2,
+        actions=0,
     )
+    assert found.ipv4_prefixes is None
     assert found.warm is None
     assert not found.problem
 
@@ -153,6 +156,7 @@ def test_a_node_of_several_network_cards_tells_what_its_enis_add_up_to() -> None
         enis=None,
         eni_capacity=None,
         prefixes=None,
+        actions=0,
     )
     assert found.warm is None
     assert not found.problem
@@ -189,6 +193,7 @@ def test_a_node_that_was_introspected_has_the_figures_of_its_books() -> None:
         eniconfig="pods-a",
         drift=16,
         ec2_drift=-3,
+        actions=0,
     )
     assert found.warm == 8
 
@@ -429,7 +434,7 @@ def test_a_usage_is_named_after_its_node() -> None:
 def test_a_sum_is_over_the_nodes_that_were_read_and_says_how_many_were_not() -> None:
     nodes = (
         usage(reading(assigned=5, attached=18)),
-        usage(reading(assigned=1, attached=32, enis=1, prefixes=2)),
+        usage(reading(assigned=1, attached=32, enis=1, prefixes=2, actions=1)),
         node_usage(unread(PLAIN, Reason.TIMEOUT), 0.0),
         node_usage(unread(PLAIN, Reason.TIMEOUT), 0.0),
         node_usage(unread(PLAIN, Reason.NO_POD), 0.0),
@@ -446,6 +451,8 @@ def test_a_sum_is_over_the_nodes_that_were_read_and_says_how_many_were_not() -> 
         enis=3,
         eni_capacity=6,
         prefixes=2,
+        ipv4_prefixes=2,
+        actions=1,
     )
     assert found.expected == 5
 
@@ -482,7 +489,17 @@ def test_without_a_node_that_tells_of_cooldown_there_is_no_sum_of_it(
     assert (found.introspected, found.cooldown) == (introspected, None)
 
 
-FIGURES = ("assigned", "attached", "warm", "capacity", "enis", "eni_capacity", "prefixes")
+FIGURES = (
+    "assigned",
+    "attached",
+    "warm",
+    "capacity",
+    "enis",
+    "eni_capacity",
+    "prefixes",
+    "ipv4_prefixes",
+    "actions",
+)
 
 
 def test_the_sum_of_no_nodes_is_zero() -> None:

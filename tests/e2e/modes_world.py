@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,16 @@ from tests.e2e.world import (
     eventually,
     expected,
     key,
+    parse,
     published,
     simulation,
 )
 
 # Seconds between two surveys, and after how many of them the exporter forgets what they told.
 PERIOD, WITHDRAWN_AFTER = 0.4, 3
-NODES = 41
+NODES = 43
+# By then all has befallen the cluster that its story has for it.
+LIFE_SECONDS = 840.0
 # Nodes that are set to tell nothing, wherever they could be reached.
 SILENT = 2
 BLOCKED = "vpc_cni_node_blocked"
@@ -40,6 +45,7 @@ REASONS = {
     "back_off",
 }
 Difference = tuple[object, float | None, float | None]
+CLOCKS = ("vpc_cni_exporter_last_success_", "vpc_cni_exporter_cycle_duration_")
 DRIFTS = ("vpc_cni_node_drift_ip_addresses", "vpc_cni_node_ec2_drift_ip_addresses")
 
 
@@ -71,34 +77,65 @@ def settled(exporter: Daemon, instant: float, period: float = PERIOD) -> Samples
     that the exporter has withdrawn what EC2 told, as happens on a machine that stalls.
     """
     for _ in range(2):
-        cycle = exporter.cycle_after(instant)
-        instant = cycle[at("last_success_timestamp_seconds", "ipamd")]
+        instant = eventually(
+            partial(_cycle_after, exporter, instant), f"a cycle that began after {instant}"
+        ).cycle
     for _ in range(2):
-        instant = _survey_after(exporter, instant)
+        instant = eventually(
+            partial(_survey_after, exporter, instant), f"a survey that began after {instant}"
+        ).subnets
 
     def look() -> Samples | None:
         # What a survey told is in the cycles that begin after it, and instance types come last.
-        samples = exporter.cycle_after(instant + 0.1)
-        surveyed = samples[at("last_success_timestamp_seconds", "ec2_enis")]
-        began = surveyed - samples[at("cycle_duration_seconds", "ec2_enis")]
-        return samples if time.time() - began < WITHDRAWN_AFTER * period else None
+        found = _cycle_after(exporter, instant + 0.1)
+        if found is None or time.time() - found.enis_began >= WITHDRAWN_AFTER * period:
+            return None
+        return parse(found.text)
 
     return eventually(look, "a cycle soon after a survey")
 
 
-def _survey_after(exporter: Daemon, instant: float) -> float:
-    """Return when the subnets were read that end a survey which began after an instant."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A page, and when what it says was read; the whole of it is not parsed to know that."""
 
-    def look() -> float | None:
-        samples = exporter.scrape()
-        done = samples.get(at("last_success_timestamp_seconds", "ec2_enis"))
-        took = samples.get(at("cycle_duration_seconds", "ec2_enis"))
-        subnets = samples.get(at("last_success_timestamp_seconds", "ec2_subnets"))
-        if done is None or took is None or subnets is None:
-            return None
-        return subnets if done - took > instant and subnets > done else None
+    text: str
+    cycle_began: float
+    cycle: float
+    enis_began: float
+    enis: float
+    subnets: float
 
-    return eventually(look, f"a survey that began after {instant}")
+
+def _progress(exporter: Daemon) -> Progress:
+    status, text = exporter.get("/metrics")
+    assert status == 200
+    own = parse("".join(f"{line}\n" for line in text.splitlines() if line.startswith(CLOCKS)))
+
+    def told(name: str, source: str) -> float:
+        return own.get(at(name, source), math.nan)
+
+    cycle, enis = (told("last_success_timestamp_seconds", it) for it in ("ipamd", "ec2_enis"))
+    return Progress(
+        text,
+        cycle - told("cycle_duration_seconds", "ipamd"),
+        cycle,
+        enis - told("cycle_duration_seconds", "ec2_enis"),
+        enis,
+        told("last_success_timestamp_seconds", "ec2_subnets"),
+    )
+
+
+def _cycle_after(exporter: Daemon, instant: float) -> Progress | None:
+    found = _progress(exporter)
+    return found if found.cycle_began > instant else None
+
+
+def _survey_after(exporter: Daemon, instant: float) -> Progress | None:
+    """Look for a survey that began after an instant, and the subnets that were read after it."""
+    found = _progress(exporter)
+    done = found.enis_began > instant and found.subnets > found.enis
+    return found if done else None
 
 
 def at(name: str, source: str) -> tuple[str, frozenset[tuple[str, str]]]:
@@ -151,3 +188,29 @@ class Seen:
                 self.introspected.add(value)
             elif name in DRIFTS and value:
                 self.drifting.add(name)
+
+
+def lived(folder: Path, introspection: str, *, seed: int, steps: int) -> Seen:
+    """Let the cluster live, hold every figure against the truth in every step, tell what was."""
+    found, seen = [], Seen()
+    arguments = ("--seed", str(seed), "--speed", str(LIFE_SECONDS / steps))
+    with modes(folder, "--introspection", introspection, *arguments) as (sim, exporter):
+        for step in range(steps):
+            samples = settled(exporter, sim.truth()["advanced_at"])
+            truth = sim.truth()
+            found += [(step, *it) for it in wrong(truth, samples)]
+            seen.add(samples)
+            sim.step()
+        assert exporter.stop() == 0
+    for it in found:
+        print("WRONG", it)
+    assert found == []
+    return seen
+
+
+def check(seen: Seen, *, introspected: Set[float], states: Set[str]) -> None:
+    """Hold what was seen against what there must have been."""
+    assert seen.reasons == REASONS - ({"cooldown"} if "cooldown" not in states else set())
+    assert seen.modes - {""} == {"secondary", "prefix", "mixed", "ipv6"}
+    assert seen.states == states
+    assert max(seen.introspected) in introspected

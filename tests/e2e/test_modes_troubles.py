@@ -50,7 +50,7 @@ def test_bodies_come_through_the_api_server_as_pages_do(tmp_path: Path) -> None:
             samples = settled(exporter, sim.truth()["advanced_at"])
             assert wrong(sim.truth(), samples) == []
             sim.control("/step", {"count": 4})
-        assert max(values(samples, "vpc_cni_cluster_introspected_nodes")) >= 19
+        assert max(values(samples, "vpc_cni_cluster_introspected_nodes")) >= 20
 
 
 def test_without_ec2_the_figures_that_need_it_are_absent(tmp_path: Path) -> None:

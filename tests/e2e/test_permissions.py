@@ -29,6 +29,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "INSTALL.md"
 ROWS = {code(row["permission"])[0]: row for row in table(PAGE, "permission")}
 # What is asked, as a policy calls it; the services' prefixes are botocore's names.
 ASKED = {f"{service}:{operation}" for service, operation in AWS_OPERATIONS}
+SERVICES = ("ec2", "eks", "cloudwatch")
 _SHOWN = re.compile(r"(\w+)\{(.*)\}")
 
 
@@ -61,16 +62,25 @@ def _sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Simul
 
 def running(folder: Path, sim: Simulation) -> Any:
     often = dict.fromkeys(("EXPORTER_EC2_SUBNETS_INTERVAL", "EXPORTER_EC2_ENIS_INTERVAL"), "0.3")
-    environment = {"EXPORTER_SOURCES": "ipamd,ec2,eks", **often, **sim.facts["aws_environment"]}
+    environment = {
+        "EXPORTER_SOURCES": "ipamd,ec2,eks",
+        "EXPORTER_CLOUDWATCH": "true",
+        "EXPORTER_CLOUDWATCH_INTERVAL": "1",
+        **often,
+        **sim.facts["aws_environment"],
+        **sim.facts["cloudwatch_environment"],
+    }
     return daemon(folder, sim, **environment)
 
 
 def deny(sim: Simulation, *permissions: str) -> None:
-    for service in ("ec2", "eks"):
+    for service in SERVICES:
         sim.control(f"/{service}", {"trouble": None})
     for permission in permissions:
         service, _, operation = permission.partition(":")
-        sim.control(f"/{service}", {"action": operation, "trouble": "denied"})
+        # CloudWatch is asked for one thing alone.
+        action = {} if service == "cloudwatch" else {"action": operation}
+        sim.control(f"/{service}", {"trouble": "denied", **action})
 
 
 def test_policy_and_table_tell_of_what_is_asked_and_of_nothing_else() -> None:
@@ -93,7 +103,8 @@ def test_with_the_policy_and_no_more_every_figure_is_the_truth(
 
 def used(sim: Simulation) -> set[str]:
     requests = sim.control("/requests")
-    return {f"{service}:{it}" for service in ("ec2", "eks") for it in requests[service]}
+    found = {f"{service}:{it}" for service in ("ec2", "eks") for it in requests[service]}
+    return found | ({"cloudwatch:PutMetricData"} if sim.control("/cloudwatch")["calls"] else set())
 
 
 @pytest.mark.parametrize("permission", sorted(ROWS))

@@ -73,7 +73,7 @@ def eventually(look: Callable[[], Found | None], what: str) -> Found:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         time.sleep(_POLL_SECONDS)
     raise AssertionError(f"not within {DEADLINE_SECONDS:.0f} s: {what}")

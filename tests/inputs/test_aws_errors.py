@@ -17,7 +17,7 @@ import urllib3.exceptions
 from botocore import exceptions, parsers
 
 from exporter.aws.errors import Untrusted, credentials_read, opened, outcome, translated
-from exporter.core.model import Unavailable
+from exporter.core.model import Invalid, Unanswered, Unavailable
 
 SECRET = "AKIDTOLD"
 # Of waiters, of which there are none here, and of unfinished programs.
@@ -151,6 +151,66 @@ def test_an_error_is_told_in_words_for_people(error: Exception, told: str) -> No
 def test_a_bug_is_not_a_trouble_of_ec2(guard: Callable[[], AbstractContextManager[None]]) -> None:
     with pytest.raises(AssertionError), guard():
         raise AssertionError
+
+
+ON_ITS_WAY = [
+    exceptions.HTTPClientError,
+    exceptions.ReadTimeoutError,
+    exceptions.ConnectionClosedError,
+    exceptions.ResponseStreamingError,
+    exceptions.IncompleteReadError,
+    ConnectionResetError,
+    parsers.ResponseParserError,
+]
+NEVER_SENT = [
+    exceptions.ConnectTimeoutError,
+    exceptions.EndpointConnectionError,
+    exceptions.ProxyConnectionError,
+    exceptions.SSLError,
+    exceptions.NoCredentialsError,
+    exceptions.ParamValidationError,
+]
+
+
+def told(error: Exception, guard: AbstractContextManager[None]) -> Unavailable:
+    with pytest.raises(Unavailable) as found, guard:
+        raise error
+    return found.value
+
+
+@pytest.mark.parametrize("kind", [*ON_ITS_WAY, *NEVER_SENT])
+def test_what_may_have_been_done_is_told_apart_from_what_was_never_asked(
+    kind: type[Exception],
+) -> None:
+    found = told(raised(kind), translated("cloudwatch", "PutMetricData"))
+    assert isinstance(found, Unanswered) is (kind in ON_ITS_WAY)
+
+
+@pytest.mark.parametrize("kind", [it for it in ON_ITS_WAY if it is not parsers.ResponseParserError])
+def test_what_goes_wrong_before_a_call_never_stands_for_one(kind: type[Exception]) -> None:
+    for guard in (credentials_read("cloudwatch"), opened("cloudwatch")):
+        assert not isinstance(told(raised(kind), guard), Unanswered)
+
+
+@pytest.mark.parametrize(
+    ("error", "invalid"),
+    [
+        pytest.param(refused("InvalidParameterValue"), True, id="a value"),
+        pytest.param(refused("InvalidParameterCombination"), True, id="a combination"),
+        pytest.param(refused("MissingParameter"), True, id="a missing one"),
+        pytest.param(refused("ValidationException"), True, id="validation"),
+        pytest.param(refused("RequestEntityTooLarge", 413), True, id="too large"),
+        pytest.param(refused("", 413), True, id="too large for whoever is in between"),
+        pytest.param(raised(exceptions.ParamValidationError), True, id="botocore's own"),
+        pytest.param(refused("Throttling"), False, id="throttled"),
+        pytest.param(refused("AccessDenied", 403), False, id="not allowed"),
+        pytest.param(refused("ExpiredToken", 403), False, id="expired"),
+        pytest.param(refused("InternalServiceError", 500), False, id="a fault"),
+    ],
+)
+def test_only_what_is_wrong_in_itself_is_invalid(error: Exception, invalid: bool) -> None:
+    found = told(error, translated("cloudwatch", "PutMetricData"))
+    assert isinstance(found, Invalid) is invalid
 
 
 def test_no_answer_is_a_failed_request() -> None:

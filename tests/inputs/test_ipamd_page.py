@@ -15,7 +15,8 @@ import pytest
 from exporter.core.counters import FAMILIES, SERIES, Family, index_of
 from exporter.core.model import Counts, Reading, Reason
 from exporter.inputs.fetch import FetchFailed
-from exporter.inputs.ipamd_page import SOURCES, parse_page, samples
+from exporter.inputs.ipamd_page import parse_page, samples
+from exporter.inputs.ipamd_sources import SOURCES
 
 PAGES = Path(__file__).parents[1] / "data" / "pages"
 EXPECTED = json.loads((PAGES / "expected.json").read_text())
@@ -47,6 +48,7 @@ def readable(reading: Reading) -> dict[str, object]:
         "ip_max": reading.ip_max,
         "prefixes": reading.prefixes,
         "assigned_by_eni": dict(reading.assigned_by_eni),
+        "actions": reading.actions,
         "counts": {
             " ".join((SERIES[index].family.name, *SERIES[index].values)): value
             for index, value in pairs

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.core.counters import OTHER, index_of
 from exporter.core.model import Counts, Reading
 from exporter.inputs.fetch import FetchFailed
-from exporter.inputs.ipamd_page import SOURCES, parse_page, samples
+from exporter.inputs.ipamd_page import parse_page, samples
+from exporter.inputs.ipamd_sources import SOURCES
 
 DATA = Path(__file__).parents[1] / "data"
 PAGES = sorted((DATA / "pages").glob("*.prom")) + sorted((DATA / "polls").rglob("*.prom"))
@@ -52,6 +53,8 @@ def fold(found: Iterable[tuple[str, Mapping[str, str], str]]) -> Reading:
         into = sources[name].into
         if name == "awscni_assigned_ip_per_eni":
             enis[labels["eni"]] = int(float(text))
+        elif into == "actions":
+            fields[into] = fields.get(into, 0.0) + float(text)
         elif isinstance(into, str):
             fields[into] = float(text)
         elif labels.get("fn") != "eniDataStorePoolReconcileAdd":
@@ -68,6 +71,7 @@ def fold(found: Iterable[tuple[str, Mapping[str, str], str]]) -> Reading:
         ip_max=int(fields["ip_max"]),
         prefixes=int(fields.get("prefixes", 0)),
         assigned_by_eni=tuple(sorted(enis.items())),
+        actions=int(fields.get("actions", 0)),
         counts=Counts(tuple(i for i, _ in ordered), tuple(value for _, value in ordered)),
     )
 

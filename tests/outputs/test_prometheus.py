@@ -28,7 +28,7 @@ from exporter.core.counters import (
     Series,
 )
 from exporter.core.eks import EksReport
-from exporter.core.health import Health, Source, SourceHealth
+from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.model import Identity, Outcome, Reason, Snapshot
 from exporter.core.report import Memory, Report, step
 from exporter.core.subnets import Role, SubnetUsage, rooms
@@ -193,19 +193,27 @@ def golden() -> tuple[Report, Health]:
 
 
 def golden_health(shot: Snapshot) -> Health:
-    """What is known of the sources: EC2 is read as well, and refuses its ENIs just now."""
+    """What is known of the sources: EC2 is read as well, and refuses its ENIs just now.
+
+    CloudWatch took the last minute, after an answer had been lost.
+    """
     up = SourceHealth(up=True, last_success=NOW + 30.25, cycle_seconds=0.25, reason="")
     health = HEALTH.with_failures(shot.outcomes).with_source(Source.IPAMD, up)
     refused = SourceHealth(last_success=NOW - 150, cycle_seconds=4.5, reason="not allowed")
     subnets = SourceHealth(up=True, last_success=NOW + 20.5, cycle_seconds=0.5, reason="")
     health = health.with_source(Source.EC2_ENIS, refused).with_source(Source.EC2_SUBNETS, subnets)
+    took = SourceHealth(up=True, last_success=NOW + 10.75, cycle_seconds=0.125, reason="")
+    health = health.with_source(Source.CLOUDWATCH, took)
+    points = {PointOutcome.ACCEPTED: 260, PointOutcome.REPEATED: 26}
     requests = {
+        ("cloudwatch", "PutMetricData", "ok"): 10,
+        ("cloudwatch", "PutMetricData", "failed"): 1,
         ("ec2", "DescribeNetworkInterfaces", "ok"): 20,
         ("ec2", "DescribeNetworkInterfaces", "refused"): 1,
         ("ec2", "DescribeSubnets", "ok"): 4,
         ("ec2", "DescribeSubnets", "throttled"): 2,
     }
-    return replace(health, aws_requests=requests)
+    return replace(health, aws_requests=requests, points=points)
 
 
 SUBNETS = (

@@ -151,7 +151,7 @@ async def lived(introspection: str, seed: int) -> Mapping[str, set[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("introspection", "most", "seed"), [("all", 39, 1), ("half", 20, 1), ("none", 0, 1)]
+    ("introspection", "most", "seed"), [("all", 41, 1), ("half", 21, 1), ("none", 0, 1)]
 )
 @on_loop
 async def test_the_books_say_what_a_small_reader_of_the_same_answers_says(

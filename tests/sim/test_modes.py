@@ -83,7 +83,7 @@ def test_pools_pods_and_ec2_agree_on_every_node_whatever_befalls_it(seed: int) -
 
 def test_every_mode_every_era_and_nodes_beside_are_there() -> None:
     story, cluster = at(1)
-    assert len(cluster.expected) == len(modes.PLACES) == 41
+    assert len(cluster.expected) == len(modes.PLACES) == 43
     assert Counter(node.machine.group for node in cluster.expected) == Counter(
         place.group for place in modes.PLACES
     )
@@ -93,7 +93,7 @@ def test_every_mode_every_era_and_nodes_beside_are_there() -> None:
     assert minors >= {(1, 8), (1, 12), (1, 16), (1, 19), (1, 20), (1, 23)}
     beside = [node.machine.kind for node in cluster.nodes.values() if node not in cluster.expected]
     assert beside == [Kind.FARGATE, Kind.WINDOWS, Kind.AUTO, Kind.HYBRID]
-    assert story.told.startswith("every mode: 41 nodes")
+    assert story.told.startswith("every mode: 43 nodes")
 
 
 def test_prefix_nodes_hold_prefixes_and_leftovers_of_the_other_mode_stay() -> None:
@@ -127,6 +127,10 @@ def test_an_excluded_subnet_keeps_its_pods_and_gives_no_more() -> None:
     before, after = group("picky", 6), group("picky", 12)
     assert not any(eni.excluded for node in before for eni in holding(node).enis)
     pods = at(12)[0].world.named("pods-a").id
+    (custom,) = group("custom-picky", 12)
+    assert [eni.id for eni in holding(custom).enis if eni.excluded] == [
+        eni.id for eni in custom.host.pool.enis if eni.primary
+    ]
     for node in after:
         excluded = [eni for eni in node.host.pool.enis if eni.excluded]
         kept = [eni for eni in node.host.pool.enis if not eni.excluded]
@@ -141,10 +145,10 @@ def test_older_releases_take_a_subnet_with_any_tag() -> None:
     (node,) = [it for it in story.world.group("plain") if process(it).version.startswith("v1.19")]
     home = story.world.subnet(node.zone)
     story.world.lay("tagged-c", node.zone, "10.13.0.0/24", tags={"kubernetes.io/role/cni": "0"})
-    offered = node.host.ec2._subnets()
+    offered = node.host.ec2.subnets()
     assert [subnet.name for subnet in offered] == [home.name, "tagged-c"]
     node.host.ec2.release = Release(1, 22, 0)
-    assert node.host.ec2._subnets() == [home]
+    assert node.host.ec2.subnets() == [home]
 
 
 def test_security_groups_for_pods_show_as_trunk_branches_capacity_and_feature() -> None:
@@ -265,6 +269,21 @@ def test_max_eni_is_a_limit_like_the_types() -> None:
         assert len(node.host.pool.enis) == 2
 
 
+def test_without_room_for_an_eni_ipamd_asks_a_full_subnet_again_and_again() -> None:
+    (capped,), (free,) = group("tight-capped", 16), group("tight", 16)
+
+    def refused(node: LivingNode) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for (name, labels), value in process(node).page().facts.counters.items():
+            if name == "awscni_aws_api_error_count":
+                found[dict(labels)["api"]] += int(value)
+        return found
+
+    assert set(refused(capped)) == {"AssignPrivateIpAddresses"}
+    assert refused(capped)["AssignPrivateIpAddresses"] > 20
+    assert 0 < refused(free)["CreateNetworkInterface"] < 5
+
+
 def test_a_full_node_has_as_many_pods_as_the_kubelet_takes() -> None:
     (node,) = group("full", 16)
     assert len(node.pods) + node.node.host_network_pods == node.node.machine.max_pods == 11
@@ -333,7 +352,7 @@ async def test_the_api_shows_cninodes_as_it_shows_other_objects() -> None:
         path = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
         status, listed = await ask(sim, path)
         assert (status, listed["kind"]) == (200, "CNINodeList")
-        wanted = {"secure", "asked", "custom-secure", "custom"}
+        wanted = {"secure", "asked", "custom-secure", "custom", "custom-picky"}
         nodes = {n.name: n for n in sim.cluster.expected if n.machine.group in wanted}
         # Up to v1.14 ipamd asks by labels.
         nodes = {name: n for name, n in nodes.items() if n.pods[0].version >= "v1.15"}
@@ -389,7 +408,7 @@ async def test_a_nodes_zone_and_label_choose_its_eniconfig() -> None:
         )
         configs = json.loads(await asked(sim, old, "/v1/eni-configs"))
         assert configs["MyENI"] == "default"
-        assert set(configs["ENI"]) == {*ZONES, "reserve"}
+        assert set(configs["ENI"]) == {*ZONES, "reserve", "spare"}
 
 
 @on_loop

@@ -78,7 +78,11 @@ class Host:
 
 @dataclass(slots=True, eq=False)
 class LivingIpamd:
-    """One ipamd process."""
+    """One ipamd process.
+
+    `used` are the CIDRs that its page has a series for, with what each says once it is given back,
+    or always in IPv6: there ipamd counts pods that leave and none that come (reference 1.3).
+    """
 
     host: Host
     version: str
@@ -103,7 +107,6 @@ class LivingIpamd:
             begun.count("awscni_ec2api_req_count", fn=api)
             host.ec2.time(api, host.rng.randint(40, 300))
         cidrs = (cidr for held in host.pools.values() for eni in held.enis for cidr in eni.cidrs)
-        # Not so in IPv6, whose series know of no pods that were there before (reference 1.3).
         begun.used = {_name(cidr): 0 for cidr in cidrs if cidr.assigned}
         return begun
 
@@ -151,7 +154,6 @@ class LivingIpamd:
         for card, held in self.host.pools.items():
             after = pool.unassign(held, pod, now=self.host.time.now)
             if self.rules.size == pool.IPV6_PREFIX and after is not held:
-                # ipamd takes off there what it never added (reference 1.3).
                 self.used = {name: count - 1 for name, count in self.used.items()}
             self._put(card, after)
 

@@ -15,6 +15,17 @@ from exporter.sim.living.world import World
 _HOUR = 3600.0
 _CNI_ROLE = "kubernetes.io/role/cni"
 _ZONE_SUBNET = 1024
+# So many pods more than fit, or so many that ipamd has to ask EC2 for more.
+_EXTRA = {
+    "capped": 34,
+    "full": 12,
+    "tight": 60,
+    "tight-capped": 40,
+    "custom": 45,
+    "custom-secure": 50,
+    "lean": 6,
+    "forced": 24,
+}
 # Pods of a node that its group alone has: so many that they need more than one ENI, or not.
 _MANY, _FEW = 9, 3
 # Subnets of a group's own: name, zone, CIDR, tag.
@@ -26,6 +37,7 @@ _SUBNETS = (
     ("custom-b", 1, "100.64.1.0/26", ""),
     ("custom-c", 2, "100.64.2.0/26", ""),
     ("reserve-b", 1, "100.64.3.0/24", ""),
+    ("spare-a", 0, "100.64.4.0/26", ""),
 )
 
 
@@ -52,6 +64,7 @@ class Modes(Normal):
         for zone in ZONES:
             world.cluster.configure_enis(zone, world.named(f"custom-{zone[-1]}").id)
         world.cluster.configure_enis("reserve", world.named("reserve-b").id)
+        world.cluster.configure_enis("spare", world.named("spare-a").id)
         for place in modes.PLACES:
             age = world.rng.uniform(2 * _HOUR, 900 * _HOUR)
             group = modes.BY_NAME[place.group]
@@ -116,20 +129,20 @@ def _roll_out(world: World) -> str:
 
 def _exclude(world: World) -> str:
     world.named("picky-a").tags[_CNI_ROLE] = "0"
-    for living in world.group("picky"):
+    for living in (*world.group("picky"), *world.group("custom-picky")):
         events.restart(world.cluster, living.node)
     return "a subnet is excluded from pods, and aws-node starts anew there"
 
 
 def _crowd(world: World) -> str:
-    tight = world.named("tight-b")
-    world.foreign.crowd(tight, tight.available // 2)
-    return "Lambda functions leave no block of a subnet whole"
+    for name in ("tight-b", "reserve-b"):
+        subnet = world.named(name)
+        world.foreign.crowd(subnet, subnet.available // 2)
+    return "Lambda functions leave hardly a block of two subnets whole"
 
 
 def _scale_up(world: World) -> str:
-    extra = {"capped": 34, "full": 12, "tight": 60, "custom": 45, "lean": 6, "forced": 24}
-    for group, more in extra.items():
+    for group, more in _EXTRA.items():
         world.workload.deployments[f"in-{group}"].extra = more
     return "some groups get more pods than fit"
 

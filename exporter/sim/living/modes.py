@@ -33,6 +33,8 @@ GROUPS = (
     Group("socket", _LARGE, env={"INTROSPECTION_BIND_ADDRESS": "unix:/var/run/aws-node/i.sock"}),
     Group("prefix", _XLARGE, env=_PREFIXES),
     Group("tight", _XLARGE, env=_PREFIXES, home="tight"),
+    # Without room for another ENI, ipamd does not wait after a full subnet's answer.
+    Group("tight-capped", _XLARGE, env={**_PREFIXES, "MAX_ENI": "1"}, home="tight"),
     Group("to-prefix", _LARGE, env=_PREFIXES, before={"ENABLE_PREFIX_DELEGATION": "false"}),
     Group("to-secondary", _LARGE, before=_PREFIXES),
     Group("custom", _LARGE, env={**_CUSTOM, **_BY_ZONE}),
@@ -43,6 +45,13 @@ GROUPS = (
         labels={"k8s.amazonaws.com/eniConfig": "reserve"},
     ),
     Group("picky", _LARGE, home="picky"),
+    Group(
+        "custom-picky",
+        _LARGE,
+        env=_CUSTOM,
+        labels={"k8s.amazonaws.com/eniConfig": "spare"},
+        home="picky",
+    ),
     Group("secure", _XLARGE, env={"ENABLE_POD_ENI": "true"}),
     Group("asked", _LARGE, env={"ENABLE_POD_ENI": "true"}, trunks=False),
     Group("cards", _TWO_CARDS, env={**_FEW, "ENABLE_MULTI_NIC": "true"}),
@@ -114,4 +123,6 @@ PLACES = (
     *_each("forced", "1.23.1", "1.20.4"),
     *(Place("rolling", zone, ROLLED_FROM) for zone in range(len(ZONES))),
     Place("lean", 2),
+    Place("tight-capped", 1),
+    Place("custom-picky", 0),
 )

@@ -64,8 +64,7 @@ class NodeEc2:
     def marked(self, eni: pool.Eni) -> pool.Eni:
         """Return an ENI as a starting ipamd sees it: excluded where its subnet's tag says so."""
         tag = self.vpc.subnets[eni.subnet].tags.get(_CNI_ROLE)
-        excluded = self.discovery and self.release >= _SINCE_EXCLUDED and tag == "0"
-        return replace(eni, excluded=excluded)
+        return replace(eni, excluded=self.release >= _SINCE_EXCLUDED and tag == "0")
 
     def __call__(self, request: pool.Request) -> pool.Granted | pool.Refused:
         """Answer one request."""
@@ -115,7 +114,7 @@ class NodeEc2:
         """Create in the subnet with the most room; ipamd tries the others before it gives up."""
         refusal = Refusal("InvalidSubnetID.NotFound")
         prefix = size == pool.PREFIX
-        for subnet in self._subnets():
+        for subnet in self.subnets():
             new = NewEni(
                 subnet=subnet.id,
                 secondary=0 if prefix else count,
@@ -133,7 +132,8 @@ class NodeEc2:
                 return pool.Granted(tuple(cidrs), eni.id, subnet.id)
         raise refusal
 
-    def _subnets(self) -> list[Subnet]:
+    def subnets(self) -> list[Subnet]:
+        """The subnets that a new ENI may be in, the one with most room first."""
         home = self.vpc.subnets[self.home]
         if self.pods_in:
             return [self.vpc.subnets[self.pods_in]]
