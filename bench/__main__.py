@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import cycles, enis, forecast, introspection, parse, render
+from bench import cycles, enis, forecast, headroom, introspection, parse, render
 
 # DESIGN section 7: seconds of a cycle and MiB at so many nodes.
 _CYCLE_BUDGETS = {1_000: 0.5, 5_000: 2.5, 10_000: 5.0}
@@ -20,6 +20,7 @@ def main() -> None:
     figures = {
         "parse": {**parse.measure(), "budget_times_as_fast": 20},
         "introspection": {**introspection.measure(), "budget_milliseconds": 1.0},
+        "headroom_milliseconds": headroom.measure(),
         "render": {
             **render.measure(),
             "budget_milliseconds_per_60000_lines": 80,

@@ -17,6 +17,8 @@ from exporter.core.drift import Drifts, against_ec2
 from exporter.core.forecast import Forecaster
 from exporter.core.health import Source, SourceHealth
 from exporter.core.model import ControlPlane, Ec2Facts, Eni, Snapshot, Subnet, Unavailable
+from exporter.core.new_nodes import with_node_headroom
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, Use, classify, cluster_name, is_primary
 from exporter.core.subnets import (
     Memory,
@@ -27,7 +29,9 @@ from exporter.core.subnets import (
     cooldown_on,
     facts_of,
     held_for_pods,
+    node_enis,
     nodes_of,
+    rooms,
 )
 
 # ENIs in these uses make a subnet one of this cluster's.
@@ -54,12 +58,14 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class _Ours:
     """What tells this cluster's ENIs from others', the subnets that these are or will be in, how
-    many instances' pods have for themselves, and by what ipamd's figures exceed EC2's."""
+    many instances' pods have for themselves, by what ipamd's figures exceed EC2's, and what ENIs
+    instances have for their pods."""
 
     facts: ClusterFacts
     subnets: set[str]
     pod_enis: Mapping[str, int]
     drifts: Drifts
+    node_enis: Mapping[str, tuple[NodeEni, ...]]
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ class SubnetLoop:
         """Return what bears on the nodes, but for rooms; without what ENIs told too long ago."""
         if self._within(_WITHDRAWN_AFTER * self.period):
             return self.known
-        return replace(self.known, pod_enis=None, drifts={})
+        return replace(self.known, pod_enis=None, drifts={}, node_enis={})
 
     async def survey_if_due(self) -> None:
         """Survey once a period, and after a failure on every beat until one succeeds."""
@@ -128,11 +134,14 @@ class SubnetLoop:
             types=self.known.types,
             pod_enis=ours.pod_enis,
             drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
+            node_enis=ours.node_enis,
         )
         self.surveyed = started
         await self._tell(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
-        self.known = replace(self.known, types=types)
+        if types != self.known.types:
+            self.known = replace(self.known, types=types)
+            await self._tell(self.usages)
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
@@ -148,10 +157,16 @@ class SubnetLoop:
         await self._tell(tuple(_with_partition(usage, told) for usage in usages))
 
     async def _tell(self, usages: Usages) -> None:
-        """Publish subnets with when they run out, one telling after the other."""
+        """Publish subnets with what is ahead of them, one telling after the other.
+
+        That is when they run out, and how many more nodes fit by what is known now.
+        """
         async with self.telling:
-            now = self.stopwatch()
+            now, snapshot = self.stopwatch(), self.latest()
             self.forecaster, told = await asyncio.to_thread(self.forecaster.after, usages, now)
+            if snapshot is not None:
+                known = replace(snapshot, ec2=replace(self.facts(), rooms=rooms(told)))
+                told = await asyncio.to_thread(with_node_headroom, told, known)
             await self.publish(told)
 
     def _within(self, seconds: float) -> bool:
@@ -199,7 +214,7 @@ def _ours(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni], before: 
     held = held_for_pods(owned)
     by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
     drifts = against_ec2(before, snapshot.outcomes, by_node)
-    return _Ours(facts, seen | _named(facts), branches, drifts)
+    return _Ours(facts, seen | _named(facts), branches, drifts, node_enis(owned))
 
 
 def _named(facts: ClusterFacts) -> frozenset[str]:

@@ -34,6 +34,7 @@ from exporter.core.model import (
     Target,
     Unread,
 )
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ENI_OWNERS, LeakOwner, Use
 from exporter.core.prefixes import BlockState
 from exporter.core.report import Memory, Report, step
@@ -179,6 +180,7 @@ def snapshot(
     rooms: Iterable[SubnetRoom] = (),
     types: Iterable[InstanceType] = (),
     settings: Mapping[str, str] | None = None,
+    node_enis: Mapping[str, tuple[NodeEni, ...]] | None = None,
 ) -> Snapshot:
     discovery = Discovery(
         tuple(outcome.target for outcome in outcomes),
@@ -194,6 +196,7 @@ def snapshot(
         rooms={it.subnet.id: it for it in rooms},
         pod_enis=pod_enis,
         drifts=ec2_drifts or {},
+        node_enis=node_enis or {},
     )
     return Snapshot(time, discovery, outcomes, told)
 
@@ -203,9 +206,12 @@ def report(
     nodes_known: bool = True,
     identity: Identity | None = None,
     subnets: Mapping[str, str] | None = None,
+    rooms: Iterable[SubnetRoom] = (),
 ) -> Report:
     """What the first snapshot of these outcomes comes to."""
-    shot = snapshot(*outcomes, nodes_known=nodes_known, identity=identity, subnets=subnets)
+    shot = snapshot(
+        *outcomes, nodes_known=nodes_known, identity=identity, subnets=subnets, rooms=rooms
+    )
     return step(Memory(), shot)[1]
 
 
@@ -275,6 +281,7 @@ def subnet_usage(id: str = "subnet-a", *, name: str = "pods-a", free: int = 151)
         enis={use: enis.get(use, 0) for use in ENI_OWNERS},
         leaked={LeakOwner.THIS_CLUSTER: 1, LeakOwner.UNKNOWN: 0},
         drains=(),
+        node_headroom={"m5.large": 15, "r6i.2xlarge": 4},
     )
 
 

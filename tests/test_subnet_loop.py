@@ -19,6 +19,7 @@ from exporter.core.model import (
     Subnet,
     Unavailable,
 )
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, Use
 from exporter.core.subnets import Memory, Role, SubnetUsage, Survey, accounts
 from exporter.subnet_loop import SubnetLoop, Told
@@ -389,7 +390,10 @@ class TestWhatIsTold:
         assert world.loop.told == Told("vpc-1", "green")
         # Of pods without a uid there is no drift.
         assert world.loop.facts() == Ec2Facts(
-            homes=homes, pod_enis={}, drifts=world.loop.facts().drifts
+            homes=homes,
+            pod_enis={},
+            drifts=world.loop.facts().drifts,
+            node_enis={"i-1": (NodeEni("subnet-a", singles=5, primary=True), NodeEni("subnet-b"))},
         )
 
     def test_are_the_limits_of_the_types_in_use_as_far_as_they_are_known(self) -> None:
@@ -459,7 +463,7 @@ class TestWhatIsTold:
         world.survey()
         assert world.loop.facts().pod_enis == {"i-1": 1}
 
-    def test_of_branch_enis_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
+    def test_of_enis_is_withdrawn_after_three_periods_without_a_survey(self) -> None:
         world = World((PRIMARY, branch("eni-3", "i-1")))
         world.survey()
         facts = world.loop.facts()
@@ -469,10 +473,53 @@ class TestWhatIsTold:
         world.refresh()
         assert world.loop.facts() == facts
         world.later(1.0)
-        assert world.loop.facts() == replace(facts, pod_enis=None, drifts={})
+        assert world.loop.facts() == replace(facts, pod_enis=None, drifts={}, node_enis={})
         world.ec2.failing.clear()
         world.survey()
         assert world.loop.facts() == facts
+
+
+class TestHowManyMoreNodesFit:
+    """In a subnet with one node of a type that EC2 knows."""
+
+    @staticmethod
+    def world() -> World:
+        where = target(node("node-1", instance_id="i-1", instance_type=LARGE.name))
+        world = World((PRIMARY,))
+        world.snapshot = snapshot(read(where, reading(assigned=3, attached=5, enis=1)))
+        return world
+
+    def test_is_told_as_soon_as_the_limits_of_the_types_are(self) -> None:
+        world = self.world()
+        world.survey()
+        told = [usage.node_headroom for (usage,) in world.published]
+        assert told == [{}, {LARGE.name: 24}]
+        world.later(PERIOD)
+        world.survey()
+        assert len(world.published) == 3
+        assert world.shown.node_headroom == {LARGE.name: 24}
+
+    def test_follows_what_is_free(self) -> None:
+        world = self.world()
+        world.survey()
+        world.ec2.subnets[HOME.id] = replace(HOME, available=39)
+        world.later()
+        world.refresh()
+        assert world.shown.node_headroom == {LARGE.name: 3}
+
+    def test_follows_the_nodes(self) -> None:
+        world = self.world()
+        world.survey()
+        world.snapshot = snapshot(READ)
+        world.refresh()
+        assert world.shown.node_headroom == {}
+
+    def test_is_not_told_while_no_nodes_are_known(self) -> None:
+        world = self.world()
+        world.survey()
+        world.snapshot = None
+        world.refresh()
+        assert world.shown.node_headroom == {}
 
 
 class TestTheDriftFromEc2:

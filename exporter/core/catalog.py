@@ -222,6 +222,36 @@ def _by_state(row: Usage | NodeUsage) -> Labelled:
     return {("assigned",): row.assigned, ("warm",): row.warm, ("cooldown",): row.cooldown}
 
 
+def _headroom(row: Usage | NodeUsage) -> int | None:
+    return None if row.headroom is None else row.headroom.pods
+
+
+def _limit(row: Usage | NodeUsage) -> Labelled:
+    return {} if row.headroom is None else {(row.headroom.limit.value,): 1.0}
+
+
+def _headroom_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
+    """How many more pods fit at a level, and what stops the next."""
+    return (
+        gauge(
+            "pod_headroom",
+            scope,
+            _headroom,
+            help=f"Pods that still fit on the nodes{where}, when those with the most headroom are "
+            "filled first. Nodes share the addresses of their subnets, so that headrooms do not "
+            "add up. Nodes that were not read, or whose subnets EC2 did not tell, add nothing.",
+        ),
+        labelled(
+            "pod_headroom_limit{limit}",
+            scope,
+            _limit,
+            unit=Unit.BOOLEAN,
+            help=f"What stops the next pod once the nodes{where} are filled: max_pods where none "
+            "takes another one, else what most of those that do lack addresses for. Always 1.",
+        ),
+    )
+
+
 def _coverage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
     """How much of what is expected every sum over nodes stands for."""
     return (
@@ -291,6 +321,7 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
             lambda row: row.prefixes,
             help=f"Prefixes delegated to the nodes{where}: /28s, or /80s in IPv6 mode.",
         ),
+        *_headroom_metrics(scope, where),
     )
 
 
@@ -395,6 +426,23 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
         lambda row: row.target.host_network_pods,
         help="Pods on the node that use the host's network and so need no pod IP address. Where "
         "these pods may not be listed, 2 are assumed: aws-node and kube-proxy.",
+    ),
+    gauge(
+        "pod_headroom",
+        NODE,
+        _headroom,
+        help="Pods that still fit on the node as long as no other node takes the addresses of its "
+        "subnets; the headrooms of nodes do not add up. It counts what surely fits by the CNI's "
+        "settings in force, with addresses that are in cooldown now.",
+    ),
+    labelled(
+        "pod_headroom_limit{limit}",
+        NODE,
+        _limit,
+        unit=Unit.BOOLEAN,
+        help="What stops the next pod after those: max_pods; eni, the node's ENIs hold all that "
+        "its type and the CNI's settings let them hold; subnet, the subnets have no addresses; or "
+        "prefix, they have some but not as a whole /28. Always 1.",
     ),
     gauge(
         "pod_enis",
@@ -511,6 +559,15 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
         unit=Unit.RATIO,
         help="Of the free addresses, the share that no free /28 block contains, the first and the "
         "last block left out. Absent where nothing is free.",
+    ),
+    labelled(
+        "node_headroom{instance_type}",
+        SUBNET,
+        lambda row: {(type,): count for type, count in row.node_headroom.items()},
+        help="Nodes of a type in use that could still start in the subnet and get all addresses "
+        "that the CNI wants for a node without pods, also from the pods' subnets. With prefixes "
+        "every node is taken to break one free /28 by its own address, unless it lies beside a "
+        "prefix reservation. Only for subnets that nodes are in.",
     ),
     labelled(
         "enis{owner}",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.core.introspection import Introspection
+from exporter.core.node_enis import NodeEni
 
 # Nothing after a node's first two minutes is "still starting" (DESIGN, promise 1).
 STARTING_SECONDS = 120.0
@@ -249,12 +250,18 @@ class Subnet:
 @dataclass(frozen=True, slots=True)
 class SubnetRoom:
     """What pods can still get in a subnet: `free` addresses, others that are kept for prefixes,
-    and whole /28 `blocks` for these, None where the subnet's ENIs could not be read."""
+    and whole /28 `blocks` for these, None where the subnet's ENIs could not be read.
+
+    `reserved_blocks` are those of the blocks that are kept for prefixes. `hidden` addresses, which
+    no ENI shows, may be in any block that looks free.
+    """
 
     subnet: Subnet
     free: int
     prefix_reserved: int = 0
     blocks: int | None = None
+    reserved_blocks: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +325,8 @@ class Ec2Facts:
     `homes` has by instance the subnet of its primary ENI, `types` what instance types allow, and
     `rooms` what there is left in subnets, by id. `pod_enis` counts the pods' branch ENIs by
     instance, those without any left out; None where EC2 told nothing of ENIs. `drifts` has by
-    pod (uid) by how many addresses ipamd's figures exceed EC2's.
+    pod (uid) by how many addresses ipamd's figures exceed EC2's, `node_enis` by instance the ENIs
+    that ipamd manages.
     """
 
     homes: Mapping[str, str] = field(default_factory=dict)
@@ -326,6 +334,7 @@ class Ec2Facts:
     rooms: Mapping[str, SubnetRoom] = field(default_factory=dict)
     pod_enis: Mapping[str, int] | None = None
     drifts: Mapping[str, int] = field(default_factory=dict)
+    node_enis: Mapping[str, tuple[NodeEni, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

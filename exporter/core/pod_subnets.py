@@ -31,7 +31,7 @@ def pod_subnets(
     own = known.get(home)
     if own is None:
         return None
-    usable = () if _is_excluded(own, pod) else (home,)
+    usable = () if is_excluded(own, pod) else (home,)
     if not discovers_subnets(pod):
         return usable
     others = (it for it in known.values() if it.zone == own.zone and it.vpc_id == own.vpc_id)
@@ -44,8 +44,9 @@ def discovers_subnets(pod: Pod) -> bool:
     return wanted and not pod.custom_networking and reached(pod.cni_version, 1, 18)
 
 
-def _is_excluded(own: Subnet, pod: Pod) -> bool:
-    return own.tags.get(_ROLE) == _EXCLUDED and reached(pod.cni_version, 1, 22)
+def is_excluded(subnet: Subnet, pod: Pod) -> bool:
+    """Whether pods get no address in a subnet, even if it is their node's own (v1.22)."""
+    return subnet.tags.get(_ROLE) == _EXCLUDED and reached(pod.cni_version, 1, 22)
 
 
 def _is_open(other: Subnet, pod: Pod) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from exporter.core import cni_settings
 from exporter.core.blocked import blocked
 from exporter.core.counters import Ledger, Timings, advance
 from exporter.core.drift import Drifts, against_page
+from exporter.core.headroom import Headroom, headrooms
 from exporter.core.model import Identity, Outcome, Snapshot
+from exporter.core.node_rooms import free_spaces, node_rooms
 from exporter.core.usage import Disagreement, NodeUsage, Usage, grouped, node_usage, pod_enis, total
 
 
@@ -69,8 +71,14 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
         )
         for outcome in snapshot.outcomes
     )
-    nodes = tuple(_completed(usage, snapshot, ledger) for usage in nodes)
+    nodes = tuple(_with_pod_enis(usage, snapshot) for usage in nodes)
     known = nodes if snapshot.discovery.nodes_known else ()
+    found = headrooms(
+        node_rooms(nodes, snapshot),
+        free_spaces(snapshot),
+        ([usage.zone for usage in known], [usage.nodegroup for usage in known]),
+    )
+    zones, nodegroups = found.groups
     report = Report(
         time=snapshot.time,
         totals=Totals(
@@ -78,22 +86,31 @@ def step(memory: Memory, snapshot: Snapshot) -> tuple[Memory, Report]:
             ledger.totals,
             cni_settings.published(snapshot.discovery.settings),
         ),
-        cluster=total("", nodes),
-        zones=grouped(known, lambda usage: usage.zone),
-        nodegroups=grouped(known, lambda usage: usage.nodegroup),
-        nodes=nodes,
+        cluster=replace(total("", nodes), headroom=found.cluster),
+        zones=_with_headroom(grouped(known, lambda usage: usage.zone), zones),
+        nodegroups=_with_headroom(grouped(known, lambda usage: usage.nodegroup), nodegroups),
+        nodes=tuple(
+            replace(
+                usage,
+                headroom=headroom,
+                blocked=blocked(usage, snapshot, ledger.errors.get(usage.name, ())),
+            )
+            for usage, headroom in zip(nodes, found.nodes, strict=True)
+        ),
         timings=ledger.timings,
     )
     return Memory(ledger, drifts), report
 
 
-def _completed(usage: NodeUsage, snapshot: Snapshot, ledger: Ledger) -> NodeUsage:
-    """The usage with its branch ENIs, and with what blocks the node."""
+def _with_pod_enis(usage: NodeUsage, snapshot: Snapshot) -> NodeUsage:
     enis = pod_enis(usage.target.node, snapshot.ec2.pod_enis)
-    if enis is not None:
-        usage = replace(usage, pod_enis=enis)
-    reasons = blocked(usage, snapshot, ledger.errors.get(usage.name, ()))
-    return replace(usage, blocked=reasons) if reasons else usage
+    return usage if enis is None else replace(usage, pod_enis=enis)
+
+
+def _with_headroom(
+    usages: Iterable[Usage], headrooms: Mapping[str, Headroom | None]
+) -> tuple[Usage, ...]:
+    return tuple(replace(usage, headroom=headrooms[usage.name]) for usage in usages)
 
 
 def _disagreement(outcome: Outcome, drifts: Drifts, snapshot: Snapshot) -> Disagreement:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.core.figures import custom_networking, figures, several_cards
+from exporter.core.headroom import Headroom
 from exporter.core.limits import Networking, eni_limit
 from exporter.core.model import (
     BlockedBy,
@@ -58,6 +59,7 @@ class NodeUsage:
     drift: int | None = None
     ec2_drift: int | None = None
     actions: int | None = None
+    headroom: Headroom | None = None
 
     @property
     def name(self) -> str:
@@ -101,7 +103,8 @@ class Usage:
     """Sums over the nodes of one scope that were read, beside how many those are.
 
     A sum is None where nodes are expected and none of them told the figure; `cooldown` stands for
-    the `introspected` nodes alone, and is None where there is none in IPv4.
+    the `introspected` nodes alone, and is None where there is none in IPv4. `headroom` is no sum,
+    since nodes share subnets.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Usage:
     cooldown: int | None = None
     ipv4_prefixes: int | None = None
     actions: int | None = None
+    headroom: Headroom | None = None
 
     @property
     def expected(self) -> int:

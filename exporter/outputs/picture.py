@@ -1,9 +1,10 @@
-"""How the uses of a subnet's addresses are grouped where people look at them."""
+"""What people are shown in other words than the metrics': groups of uses, and limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from exporter.core.headroom import Limit
 from exporter.core.owners import Use
 
 # In the order of the bar, left to right; every use is in one group.
@@ -26,6 +27,15 @@ GROUPS: Mapping[str, tuple[Use, ...]] = {
     ),
     "reserved": (Use.AWS_RESERVED, Use.EXPLICIT_RESERVED),
     "free": (Use.PREFIX_RESERVED_FREE, Use.FREE),
+}
+
+
+# What stops the next pod.
+UNTIL: Mapping[str, str] = {
+    Limit.MAX_PODS: "every node is at its max-pods",
+    Limit.ENI: "the nodes' ENIs are full",
+    Limit.SUBNET: "the subnets have no address left",
+    Limit.PREFIX: "the subnets have no free /28 left",
 }
 
 

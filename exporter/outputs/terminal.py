@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from exporter.outputs.picture import GROUPS, grouped
+from exporter.outputs.picture import GROUPS, UNTIL, grouped
 
 Labels = Mapping[str, str]
 
@@ -60,6 +60,7 @@ def screen(figures: Figures, url: str, story: str = "") -> RenderableType:
     name = next((labels["cluster"] for labels, _ in figures.all("vpc_cni_cluster_info")), "")
     parts: list[RenderableType] = [
         _headline(figures),
+        *_headroom(figures),
         _subnets(figures),
         _usages(figures, "zone"),
         _usages(figures, "nodegroup"),
@@ -100,6 +101,14 @@ def _headline(figures: Figures) -> RenderableType:
     return table
 
 
+def _headroom(figures: Figures) -> Iterable[RenderableType]:
+    """How many more pods fit into the cluster; nothing where that is not known."""
+    pods = figures.value("vpc_cni_cluster_pod_headroom")
+    for labels, _ in figures.all("vpc_cni_cluster_pod_headroom_limit"):
+        text = Text("\n").append(_figure(pods))
+        yield text.append(f" more pods fit, until {UNTIL[labels['limit']]}")
+
+
 def _figure(value: float | None) -> Text:
     return Text("–" if value is None else f"{value:,.0f}", style="bold")
 
@@ -108,9 +117,11 @@ def _usages(figures: Figures, scope: str) -> RenderableType:
     prefix = f"vpc_cni_{scope}"
     # Known where introspection answers, and shown only there.
     cools = figures.value(f"{prefix}_ip_addresses", state="cooldown") is not None
+    fits = bool(figures.all(f"{prefix}_pod_headroom"))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("\n" + {"nodegroup": "node group"}.get(scope, scope), min_width=14)
-    for title in ("nodes", "assigned", "warm", *(["cooldown"] if cools else []), "capacity"):
+    titles = ["nodes", "assigned", "warm", *(["cooldown"] if cools else []), "capacity"]
+    for title in (*titles, *(["more pods"] if fits else [])):
         table.add_column("\n" + title, justify="right")
     legend = Text.assemble("\n", ("■", "blue"), " assigned ", ("■", "yellow"), " warm")
     table.add_column(legend.append(" ■", "cyan").append(" cooldown") if cools else legend)
@@ -125,7 +136,9 @@ def _usages(figures: Figures, scope: str) -> RenderableType:
         capacity = figures.value(f"{prefix}_ip_capacity", **where)
         nodes = Text(f"{read:,.0f}/{read + unread:,.0f}", style="red" if unread else "")
         row = [_figure(assigned), _figure(warm), *([_figure(cooldown)] if cools else [])]
-        row += [_figure(capacity), bar(assigned, warm, capacity, cooldown)]
+        more = figures.value(f"{prefix}_pod_headroom", **where)
+        row += [_figure(capacity), *([_figure(more)] if fits else [])]
+        row.append(bar(assigned, warm, capacity, cooldown))
         table.add_row(Text(name), nodes, *row)
     return table
 

@@ -20,7 +20,7 @@ from exporter.core.health import Health
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
 from exporter.outputs.listener import listening
-from exporter.outputs.picture import GROUPS, grouped
+from exporter.outputs.picture import GROUPS, UNTIL, grouped
 from exporter.outputs.prometheus import Block, Format, finish, own_lines
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
@@ -133,6 +133,7 @@ class Pages:
             subnets=self._view.accounts,
             grouped=grouped,
             groups=tuple(GROUPS),
+            until=UNTIL,
             more=max(len(problems) - _SHOWN_PROBLEMS, 0),
         )
         headers = {**_HEADERS, "Vary": "Accept-Encoding"}

@@ -4,6 +4,7 @@ events.
 Every answer is JSON; a request that makes no sense is answered 400 with an `error`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from exporter.sim.bindings import rules_of
 from exporter.sim.ec2_server import Ec2Server
 from exporter.sim.eks_server import EksServer
+from exporter.sim.living.trial import Trial, rest, world_of
 from exporter.sim.nodes import Node
 from exporter.sim.simulation import Simulation
 from exporter.sim.vpc import Refusal
@@ -37,6 +39,8 @@ class Control:
                 web.get("/requests", self._requests),
                 web.post("/requests/clear", self._clear),
                 web.post("/books/forget", self._forget),
+                web.get("/room", self._room),
+                web.post("/rest", self._rest),
                 web.post("/step", self._step),
                 web.post("/faults", self._faults),
                 web.post("/introspection", self._introspection),
@@ -88,6 +92,16 @@ class Control:
         self._simulation.ledger.forget()
         for service in self._aws().values():
             service.forget()
+        return _json({})
+
+    async def _room(self, _request: web.Request) -> web.Response:
+        # It takes seconds, and nodes must go on answering.
+        trial = Trial.of(world_of(self._simulation.story))
+        return _json(await asyncio.to_thread(trial.told))
+
+    async def _rest(self, _request: web.Request) -> web.Response:
+        rest(world_of(self._simulation.story))
+        await self._simulation.step(0)  # no step, but what there is now is told
         return _json({})
 
     async def _step(self, request: web.Request) -> web.Response:

@@ -40,6 +40,7 @@ from exporter.core.counters import (
     Series,
 )
 from exporter.core.eks import ADDON_ISSUES, CLUSTER_ISSUES, EksReport
+from exporter.core.headroom import Headroom, Limit
 from exporter.core.health import (
     AWS_OPERATIONS,
     AWS_OUTCOMES,
@@ -96,6 +97,8 @@ vpc_cni_cluster_ip_capacity gauge
 vpc_cni_cluster_enis gauge
 vpc_cni_cluster_eni_capacity gauge
 vpc_cni_cluster_delegated_prefixes gauge
+vpc_cni_cluster_pod_headroom gauge
+vpc_cni_cluster_pod_headroom_limit gauge limit
 vpc_cni_zone_nodes gauge zone state
 vpc_cni_zone_unread_nodes gauge zone reason
 vpc_cni_zone_introspected_nodes gauge zone
@@ -104,6 +107,8 @@ vpc_cni_zone_ip_capacity gauge zone
 vpc_cni_zone_enis gauge zone
 vpc_cni_zone_eni_capacity gauge zone
 vpc_cni_zone_delegated_prefixes gauge zone
+vpc_cni_zone_pod_headroom gauge zone
+vpc_cni_zone_pod_headroom_limit gauge zone limit
 vpc_cni_nodegroup_nodes gauge nodegroup state
 vpc_cni_nodegroup_unread_nodes gauge nodegroup reason
 vpc_cni_nodegroup_introspected_nodes gauge nodegroup
@@ -112,6 +117,8 @@ vpc_cni_nodegroup_ip_capacity gauge nodegroup
 vpc_cni_nodegroup_enis gauge nodegroup
 vpc_cni_nodegroup_eni_capacity gauge nodegroup
 vpc_cni_nodegroup_delegated_prefixes gauge nodegroup
+vpc_cni_nodegroup_pod_headroom gauge nodegroup
+vpc_cni_nodegroup_pod_headroom_limit gauge nodegroup limit
 vpc_cni_node_info gauge node instance_id instance_type zone nodegroup subnet_id cni_version ip_mode
 vpc_cni_node_read gauge node
 vpc_cni_node_ip_addresses gauge node state
@@ -123,6 +130,8 @@ vpc_cni_node_eni_capacity gauge node
 vpc_cni_node_delegated_prefixes gauge node
 vpc_cni_node_max_pods gauge node
 vpc_cni_node_host_network_pods gauge node
+vpc_cni_node_pod_headroom gauge node
+vpc_cni_node_pod_headroom_limit gauge node limit
 vpc_cni_node_pod_enis gauge node
 vpc_cni_node_pod_eni_capacity gauge node
 vpc_cni_node_blocked gauge node reason
@@ -136,6 +145,7 @@ vpc_cni_subnet_ip_addresses gauge subnet_id use
 vpc_cni_subnet_accounting_residue_ip_addresses gauge subnet_id
 vpc_cni_subnet_prefix_blocks gauge subnet_id state
 vpc_cni_subnet_fragmentation_ratio gauge subnet_id
+vpc_cni_subnet_node_headroom gauge subnet_id instance_type
 vpc_cni_subnet_enis gauge subnet_id owner
 vpc_cni_leaked_enis gauge subnet_id owner
 vpc_cni_subnet_exhaustion_seconds gauge subnet_id
@@ -319,12 +329,14 @@ class TestTheInterface:
 
     def test_has_no_label_on_a_node_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels[1:] for it in NODE_TABLE.metrics if it.unit is not Unit.INFO}
-        assert labels == {(), ("state",), ("reason",)}
+        assert labels == {(), ("state",), ("reason",), ("limit",)}
 
     def test_has_no_label_on_a_subnet_whose_values_are_not_a_closed_list(self) -> None:
         labels = {it.labels for it in SUBNET_TABLE.metrics if it.unit is not Unit.INFO}
         assert {it[:1] for it in labels} == {("subnet_id",)}
-        assert {it[1:] for it in labels} == {(), ("role",), ("use",), ("state",), ("owner",)}
+        closed = {(), ("role",), ("use",), ("state",), ("owner",)}
+        # The types in use are few, and EC2's.
+        assert {it[1:] for it in labels} == {*closed, ("instance_type",)}
 
     def test_knows_how_to_draw_every_unit(self) -> None:
         assert {unit: unit.grafana for unit in Unit} == {
@@ -340,6 +352,19 @@ class TestTheInterface:
     def test_is_described_by_name_kind_and_help(self) -> None:
         first = NODE_TABLE.metrics[0]
         assert NODE_TABLE.described()[0] == ("vpc_cni_node_info", Kind.GAUGE, first.help)
+
+
+def test_headroom_is_published_with_the_one_limit_that_binds() -> None:
+    shown = report(READ)
+    full = replace(shown.cluster, headroom=Headroom(0, Limit.SUBNET))
+    roomy = replace(shown.nodes[0], headroom=Headroom(22, Limit.MAX_PODS))
+    found = published(replace(shown, cluster=full, nodes=(roomy,)))
+    assert {key: value for key, value in found.items() if "headroom" in key[0]} == {
+        ("vpc_cni_cluster_pod_headroom",): 0,
+        ("vpc_cni_cluster_pod_headroom_limit", "subnet"): 1,
+        ("vpc_cni_node_pod_headroom", "node-1"): 22,
+        ("vpc_cni_node_pod_headroom_limit", "node-1", "max_pods"): 1,
+    }
 
 
 class TestOnCloudWatch:
@@ -657,6 +682,8 @@ def test_a_subnet_is_published_with_all_its_figures_at_0_where_there_is_none() -
         (subnet("accounting_residue_ip_addresses"), "subnet-a"): 3,
         **{(subnet("prefix_blocks"), "subnet-a", state): n for state, n in blocks.items()},
         (subnet("fragmentation_ratio"), "subnet-a"): 31 / 143,
+        (subnet("node_headroom"), "subnet-a", "m5.large"): 15,
+        (subnet("node_headroom"), "subnet-a", "r6i.2xlarge"): 4,
         **{(subnet("enis"), "subnet-a", owner): n for owner, n in enis.items()},
         ("vpc_cni_leaked_enis", "subnet-a", "this_cluster"): 1,
         ("vpc_cni_leaked_enis", "subnet-a", "unknown"): 0,

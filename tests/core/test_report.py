@@ -21,6 +21,7 @@ from exporter.core.counters import (
     Series,
     advance,
 )
+from exporter.core.headroom import Headroom, Limit
 from exporter.core.model import (
     BlockedBy,
     Identity,
@@ -349,3 +350,43 @@ def test_a_node_whose_pod_was_replaced_keeps_its_failures() -> None:
     replaced = reading(time=NOW + 60, started=NOW + 50, said={failures: 2})
     _, result = step(memory, snapshot(read(new, replaced), time=NOW + 60))
     assert result.nodes[0].assignment_failures == 5.0
+
+
+def test_the_headroom_of_every_scope_counts_the_addresses_of_a_subnet_once() -> None:
+    nodes = [
+        target(node(f"node-{n}", instance_id=f"i-{n}", nodegroup=group))
+        for n, group in enumerate(("blue", "green"))
+    ]
+    # Ten addresses are one ENI more, which both could have.
+    shot = snapshot(
+        *map(read, nodes),
+        unread("node-3"),
+        subnets={"i-0": "subnet-a", "i-1": "subnet-a"},
+        rooms=[SubnetRoom(subnet_usage("subnet-a").subnet, 10)],
+    )
+    found = step(Memory(), shot)[1]
+    assert [it.headroom for it in found.nodes] == [
+        Headroom(22, Limit.MAX_PODS),
+        Headroom(22, Limit.MAX_PODS),
+        None,
+    ]
+    shared, alone = Headroom(22 + 13, Limit.SUBNET), Headroom(22, Limit.MAX_PODS)
+    assert (found.cluster.headroom, found.zones[0].headroom) == (shared, shared)
+    assert {it.name: it.headroom for it in found.nodegroups} == {"blue": alone, "green": alone}
+
+
+def test_without_ec2_there_is_no_headroom() -> None:
+    found = report(read())
+    assert found.cluster.headroom is found.zones[0].headroom is found.nodes[0].headroom is None
+
+
+def test_where_nodes_may_not_be_listed_the_headroom_is_the_clusters_alone() -> None:
+    shot = snapshot(
+        read(),
+        nodes_known=False,
+        subnets={"i-1": "subnet-a"},
+        rooms=[SubnetRoom(subnet_usage("subnet-a").subnet, 10)],
+    )
+    found = step(Memory(), shot)[1]
+    assert found.cluster.headroom == Headroom(22, Limit.MAX_PODS)
+    assert (found.zones, found.nodegroups) == ((), ())

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.core.introspection import IpamdEni
 from exporter.core.model import Discovery, Eni, Identity, Outcome, Read, Target
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, ClusterNode, Use, classify
 from exporter.core.subnets import (
     Memory,
@@ -16,6 +17,7 @@ from exporter.core.subnets import (
     cooldown_on,
     facts_of,
     held_for_pods,
+    node_enis,
     nodes_of,
 )
 from tests.builders import NOW, books, held, node, pod, read, reading, target, unread
@@ -230,6 +232,48 @@ def test_what_ec2_shows_for_pods_is_on_the_attached_enis_that_ipamd_manages() ->
     assert [
         held_for_pods([(it, classify(it, known)) for it in enis]) for known in (facts, several)
     ] == [{"i-1": 9 + 32 + 7, "i-2": 0}, {"i-1": 9 + 32 + 7 + 4, "i-2": 0}]
+
+
+def test_the_enis_of_nodes_are_told_by_what_they_hold_and_alike_ones_are_one_value() -> None:
+    trunk = eni("eni-4", interface_type="trunk", instance_id="i-1", device_index=3)
+    others = (
+        eni("eni-5", instance_id="i-1", device_index=4, network_card=1),
+        eni("eni-6", status="available", description="aws-K8S-i-1"),
+        eni("eni-7", instance_id="i-theirs", device_index=0),
+        eni("eni-8", instance_id="i-2", device_index=0, addresses=()),
+    )
+    prefixes = replace(ONE, id="eni-9", addresses=ONE.addresses[:1], prefixes=(1, 17))
+    facts = ClusterFacts(
+        cluster="green",
+        nodes={"i-1": ClusterNode(name="node-1"), "i-2": ClusterNode(name="node-2")},
+    )
+    twins = (card("eni-2", "10.0.0.60", 8), card("eni-3", "10.0.0.70", 8))
+    shown = (ONE, *twins, trunk, *others, prefixes)
+
+    found = node_enis([(it, classify(it, facts)) for it in shown])
+
+    assert found == {
+        "i-1": (
+            NodeEni("subnet-a", singles=len(ONE.addresses) - 1, primary=True),
+            NodeEni("subnet-a", singles=7),
+            NodeEni("subnet-a", singles=7),
+            NodeEni("subnet-a", trunk=True),
+            NodeEni("subnet-a", prefixes=2, primary=True),
+        ),
+        "i-2": (NodeEni("subnet-a", primary=True),),
+    }
+    assert found["i-1"][1] is found["i-1"][2]
+
+
+def test_nodes_with_enis_that_are_alike_share_one_value() -> None:
+    enis = (
+        eni("eni-1", instance_id="i-1", device_index=0),
+        eni("eni-2", instance_id="i-2", device_index=0),
+    )
+    nodes = {"i-1": ClusterNode(name="node-1"), "i-2": ClusterNode(name="node-2")}
+    facts = ClusterFacts(nodes=nodes)
+    found = node_enis([(it, classify(it, facts)) for it in enis])
+    assert found["i-1"] is found["i-2"]
 
 
 def test_a_prefix_is_sixteen_addresses_for_pods() -> None:

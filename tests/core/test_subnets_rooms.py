@@ -25,7 +25,6 @@ def reserving(free: int, *, seen_free: int, kept: int = 16) -> SubnetUsage:
     ("usage", "free", "kept", "blocks"),
     [
         pytest.param(subnet_usage(free=151), 151, 0, 7, id="free, and blocks of both kinds"),
-        pytest.param(without_enis(free=10), 10, 0, None, id="blocks nobody told of"),
         pytest.param(reserving(40, seen_free=40), 40, 16, 7, id="reserved apart from free"),
         pytest.param(reserving(56, seen_free=40), 40, 16, 7, id="reserved counted as free"),
         pytest.param(reserving(3, seen_free=40), 3, 16, 7, id="less free than at the survey"),
@@ -33,10 +32,15 @@ def reserving(free: int, *, seen_free: int, kept: int = 16) -> SubnetUsage:
     ],
 )
 def test_the_room_in_a_subnet_is_what_pods_can_still_get(
-    usage: SubnetUsage, free: int, kept: int, blocks: int | None
+    usage: SubnetUsage, free: int, kept: int, blocks: int
 ) -> None:
     id = usage.subnet.id
-    assert rooms([usage]) == {id: SubnetRoom(usage.subnet, free, kept, blocks)}
+    assert rooms([usage]) == {id: SubnetRoom(usage.subnet, free, kept, blocks, 1, 3)}
+
+
+def test_where_the_enis_could_not_be_read_only_free_addresses_are_known() -> None:
+    usage = without_enis(free=10)
+    assert rooms([usage]) == {usage.subnet.id: SubnetRoom(usage.subnet, 10)}
 
 
 def test_blocks_that_are_in_use_or_reserved_by_name_are_no_room() -> None:

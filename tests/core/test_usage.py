@@ -504,7 +504,7 @@ FIGURES = (
 
 def test_the_sum_of_no_nodes_is_zero() -> None:
     zeros = dict.fromkeys(FIGURES, 0)
-    assert total("", ()) == Usage(name="", read=0, unread=NO_UNREAD, **zeros)
+    assert total("", ()) == Usage(name="", read=0, unread=NO_UNREAD, headroom=None, **zeros)
 
 
 def test_a_figure_that_no_expected_node_told_is_absent_not_zero() -> None:
@@ -631,5 +631,5 @@ def test_so_do_the_sums_where_every_node_tells(given_outcomes: list[Outcome]) ->
 
 
 def test_the_figures_here_are_all_that_a_usage_sums() -> None:
-    told = {"name", "read", "unread", "introspected", "cooldown", *FIGURES}
+    told = {"name", "read", "unread", "introspected", "cooldown", "headroom", *FIGURES}
     assert {it.name for it in fields(Usage)} == told

@@ -31,7 +31,7 @@ from exporter.core.eks import EksReport
 from exporter.core.health import Health, PointOutcome, Source, SourceHealth
 from exporter.core.model import Identity, Outcome, Reason, Snapshot
 from exporter.core.report import Memory, Report, step
-from exporter.core.subnets import Role, SubnetUsage
+from exporter.core.subnets import Role, SubnetUsage, rooms
 from exporter.outputs.prometheus import (
     Format,
     NodeMetrics,
@@ -186,6 +186,7 @@ def golden() -> tuple[Report, Health]:
         subnets={"i-01": "subnet-a", "i-03": "subnet-b"},
         pod_enis={"i-02": 5},
         ec2_drifts={"one": -9, "two": 0, "three": 1},
+        rooms=rooms(SUBNETS).values(),
         settings={"WARM_IP_TARGET": "5", "ENABLE_PREFIX_DELEGATION": "true"},
     )
     return step(memory, second)[1], golden_health(second)
@@ -388,6 +389,7 @@ class TestSelection:
                     "vpc_cni_subnet_role",
                     "vpc_cni_subnet_size",
                     "vpc_cni_subnet_prefix_blocks",
+                    "vpc_cni_subnet_node_headroom",
                     "vpc_cni_subnet_enis",
                 },
                 id="subnets like others",

@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from exporter.core.model import Reason
+from exporter.core.model import Reason, SubnetRoom
 from exporter.outputs.picture import GROUPS
 from exporter.outputs.prometheus import Format, Selection, draw
 from exporter.outputs.terminal import Figures, bar, screen, stacked, waiting
-from tests.builders import books, held, node, read, reading, report, target, unread
+from tests.builders import (
+    books,
+    held,
+    node,
+    read,
+    reading,
+    report,
+    subnet_usage,
+    target,
+    unread,
+)
 
 URL = "http://127.0.0.1:61681/"
 
@@ -155,6 +165,23 @@ def test_what_is_in_cooldown_is_shown_where_introspection_tells() -> None:
     assert rows["general"] == ["2/2", "10", "23", "3", "54"]
     assert rows["zone"][:5] == ["nodes", "assigned", "warm", "cooldown", "capacity"]
     assert not any("cooldown" in line for line in shown(screen(figures(), URL)))
+
+
+def test_the_screen_says_how_many_more_pods_fit_where_that_is_known() -> None:
+    nodes = (
+        read(target(node("node-1", instance_id="i-1", zone="zone-a", nodegroup="general"))),
+        unread(target(node("node-2", zone="zone-b", nodegroup="general"))),
+    )
+    room = SubnetRoom(subnet_usage("subnet-a").subnet, 10)
+    told = report(*nodes, subnets={"i-1": "subnet-a"}, rooms=[room])
+    page = draw(Selection().tables(), told, {}).block(Format.TEXT).plain.decode()
+    lines = shown(screen(Figures.parse(page), URL))
+    assert "22 more pods fit, until every node is at its max-pods" in lines
+    rows = {line.split()[0]: line.split()[1:6] for line in lines if line}
+    assert rows["zone-a"] == ["1/1", "5", "13", "27", "22"]
+    assert rows["zone-b"] == ["0/1", "–", "–", "–", "–"]
+    assert "more pods" in next(line for line in lines if line.startswith("zone "))
+    assert not any("more pods" in line for line in shown(screen(figures(), URL)))
 
 
 def test_before_the_first_report_it_says_how_long_it_has_waited() -> None:

@@ -12,12 +12,13 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
+from exporter.core.headroom import Headroom, Limit
 from exporter.core.health import Health, Source, SourceHealth
-from exporter.core.model import Identity, Reason, Target
+from exporter.core.model import Identity, Reason, SubnetRoom, Target
 from exporter.core.owners import Use
 from exporter.core.report import Report
 from exporter.core.subnets import SubnetUsage
-from exporter.outputs.picture import GROUPS
+from exporter.outputs.picture import GROUPS, UNTIL
 from exporter.outputs.prometheus import Block, Format, Selection, Sheet, draw, finish, own_lines
 from exporter.outputs.web import Pages, negotiate, serving, takes_gzip
 from tests.builders import (
@@ -355,6 +356,28 @@ class TestThePage:
         assert shown.after("node-4", 1) == ["blocked: cooldown, 2 in cooldown"]
         assert not [it for it in html(Fixed()).texts if "cooldown" in it]
 
+    def test_tells_how_many_more_pods_fit_and_until_when(self) -> None:
+        room = SubnetRoom(subnet_usage("subnet-a").subnet, 10)
+        nodes = (
+            read(target(node("node-1", instance_id="i-1", zone="a"))),
+            unread(target(node("node-2", zone="b"))),
+        )
+        shown = html(Fixed(report(*nodes, subnets={"i-1": "subnet-a"}, rooms=[room])))
+        at = shown.texts.index("more pods fit, until every node is at its max-pods")
+        assert shown.texts[at - 1] == "22"
+        assert "more pods" in shown.after("Zone", 8)
+        assert shown.after("a", 6)[-1] == "22"
+        assert shown.after("b", 6)[-1] == "–"
+        assert not [it for it in html(Fixed(report(*nodes))).texts if "more pods" in it]
+
+    @pytest.mark.parametrize("limit", Limit)
+    def test_has_words_for_every_limit(self, limit: Limit) -> None:
+        told = report(read())
+        full = replace(told, cluster=replace(told.cluster, headroom=Headroom(0, limit)))
+        shown = html(Fixed(full))
+        assert shown.after("0", 1) == ["/28 prefixes"]
+        assert f"more pods fit, until {UNTIL[limit]}" in shown.texts
+
     def test_names_the_eniconfig_of_a_node_that_has_nothing_left(self) -> None:
         said = books(held(attached=4, assigned=4, cooldown=0), eniconfig="pods-a")
         shown = html(Fixed(report(read(what=reading(introspection=said)))))
@@ -422,8 +445,9 @@ class TestThePage:
 
     def test_has_a_row_for_each_subnet_with_a_bar_of_who_holds_its_addresses(self) -> None:
         shown = html(Fixed(accounts=(subnet_usage("subnet-a"), without_enis("subnet-b"))))
-        assert shown.after("subnet-a", 8) == [
+        assert shown.after("subnet-a", 12) == [
             *("pods-a", "eu-west-1a", "256", "151", "33 %", "7", "1"),
+            *("15", "m5.large", "4", "r6i.2xlarge"),
             "subnet-b",
         ]
         assert shown.after("subnet-b", 8) == [
@@ -441,6 +465,11 @@ class TestThePage:
             ("g6", "reserved: 5", "width: 1.95%"),
             ("g7", "free: 167", "width: 65.23%"),
         ]
+
+    def test_names_three_types_of_which_more_nodes_fit_into_a_subnet(self) -> None:
+        many = replace(without_enis(), node_headroom={f"m{n}.large": n for n in range(5, 1, -1)})
+        shown = html(Fixed(accounts=(many,)))
+        assert [it for it in shown.texts if ".large" in it] == ["m2.large", "m3.large", "m4.large"]
 
     def test_groups_every_use_of_an_address_once(self) -> None:
         assert sorted(use for group in GROUPS.values() for use in group) == sorted(Use)

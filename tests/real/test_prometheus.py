@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.test_eks import read_after
 from tests.e2e.test_eks import world as eks_world
+from tests.e2e.test_headroom import rested
 from tests.e2e.test_subnets import survey_after, world
 from tests.e2e.world import (
     Daemon,
@@ -186,6 +187,33 @@ def test_prometheus_answers_with_the_truth_of_two_hundred_nodes_and_their_subnet
             "vpc_cni_subnet_prefix_blocks",
             "vpc_cni_leaked_enis",
         }
+
+
+def test_prometheus_answers_how_many_more_pods_fit_and_the_cluster_then_takes_them(
+    tmp_path: Path,
+) -> None:
+    arguments = ("--nodes", "30", "--seed", "2", "--env", "ENABLE_PREFIX_DELEGATION=false")
+    with (
+        world(tmp_path, *arguments, steps=20) as (sim, exporter),
+        prometheus(tmp_path, exporter.url.removeprefix("http://")) as url,
+    ):
+        samples = survey_after(exporter, rested(sim))
+        done = samples[key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")]
+        eventually(lambda: scraped(url, done), "Prometheus scraped the figures")
+        joined = "vpc_cni_node_pod_headroom * on(node) group_left(zone) vpc_cni_node_info"
+        asked = (
+            "vpc_cni_cluster_pod_headroom",
+            "sum(vpc_cni_zone_pod_headroom)",
+            "count(vpc_cni_node_pod_headroom_limit == 1)",
+            "sum(vpc_cni_subnet_node_headroom)",
+            f"min({joined})",
+        )
+        found = [[value for _, value in query(url, it) or []] for it in asked]
+        tried = sim.control("/room")
+    fresh = [count for types in tried["subnets"].values() for count in types.values()]
+    # No subnet is in two zones.
+    wanted = (tried["cluster"], tried["cluster"], len(tried["nodes"]), sum(fresh))
+    assert found == [[it] for it in (*wanted, min(tried["nodes"].values()))]
 
 
 def test_prometheus_answers_with_the_truth_of_eks_and_of_the_settings(tmp_path: Path) -> None:

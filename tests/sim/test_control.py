@@ -171,6 +171,7 @@ async def test_eniconfigs_are_set_changed_and_taken_away() -> None:
         ("/eniconfigs", {"name": "nobody", "subnet": None}),
         ("/eniconfigs", {"name": "eu-central-1a"}),
         ("/subnets", {"cidr": "10.9.0.0/24"}),
+        ("/rest", {}),
     ],
 )
 @on_loop

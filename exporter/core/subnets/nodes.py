@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from exporter.core.figures import ADDRESSES_PER_PREFIX, assigned_by_eni, figures
 from exporter.core.model import Discovery, Eni, IpMode, Outcome, Read, Target
+from exporter.core.node_enis import NodeEni
 from exporter.core.owners import ClusterFacts, ClusterNode, Owner, Use, is_primary
 
 Owned = tuple[tuple[Eni, Owner], ...]
@@ -95,6 +96,25 @@ def held_for_pods(owned: Iterable[tuple[Eni, Owner]]) -> Mapping[str, int]:
         if owner.use is Use.NODE_PRIMARY and eni.instance_id:
             held[eni.instance_id] = held.get(eni.instance_id, 0) + _pod_addresses(eni)
     return held
+
+
+def node_enis(owned: Iterable[tuple[Eni, Owner]]) -> Mapping[str, tuple[NodeEni, ...]]:
+    """Return by instance the attached ENIs that its ipamd manages; what is alike is one value."""
+    values: dict[NodeEni, NodeEni] = {}
+    nodes: dict[tuple[NodeEni, ...], tuple[NodeEni, ...]] = {}
+    found: dict[str, list[NodeEni]] = {}
+    for eni, owner in owned:
+        if owner.use is Use.NODE_PRIMARY and eni.instance_id:
+            value = NodeEni(
+                eni.subnet_id,
+                singles=max(len(eni.addresses) - 1, 0),
+                prefixes=len(eni.prefixes),
+                primary=is_primary(eni),
+                trunk=eni.interface_type == "trunk",
+            )
+            found.setdefault(eni.instance_id, []).append(values.setdefault(value, value))
+    told = ((instance, tuple(enis)) for instance, enis in found.items())
+    return {instance: nodes.setdefault(enis, enis) for instance, enis in told}
 
 
 def cooldown_on(nodes: Iterable[ClusterNode]) -> Mapping[str, int]:

@@ -17,9 +17,15 @@ def rooms(usages: Iterable[SubnetUsage]) -> Mapping[str, SubnetRoom]:
 
 def _room(usage: SubnetUsage) -> SubnetRoom:
     """EC2's count of free addresses is the latest word, but it may hold reserved ones."""
-    uses, blocks = usage.uses, usage.blocks
-    whole = None if blocks is None else blocks[BlockState.FREE] + blocks[BlockState.FREE_RESERVED]
-    if uses is None or not usage.subnet.reservations:
-        return SubnetRoom(usage.subnet, usage.free, blocks=whole)
-    free = min(usage.free, uses[Use.FREE])
-    return SubnetRoom(usage.subnet, free, uses[Use.PREFIX_RESERVED_FREE], whole)
+    subnet, uses, blocks = usage.subnet, usage.uses, usage.blocks
+    if uses is None or blocks is None:
+        return SubnetRoom(subnet, usage.free)
+    kept = blocks[BlockState.FREE_RESERVED]
+    return SubnetRoom(
+        subnet,
+        free=min(usage.free, uses[Use.FREE]) if subnet.reservations else usage.free,
+        prefix_reserved=uses[Use.PREFIX_RESERVED_FREE] if subnet.reservations else 0,
+        blocks=blocks[BlockState.FREE] + kept,
+        reserved_blocks=kept,
+        hidden=uses[Use.UNATTRIBUTED],
+    )

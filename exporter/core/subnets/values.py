@@ -67,7 +67,8 @@ class SubnetUsage:
     `free` is EC2's own count. `residue` is the size less everything known: positive where ENIs
     are not visible, negative where more is seen to be used than EC2 counts. `fragmentation` is
     None, too, where nothing is free. `of_eks` says that EKS was given it for the control plane, and
-    `exhaustion_seconds` when nothing will be left, where that can be told.
+    `exhaustion_seconds` when nothing will be left, where that can be told; `node_headroom` how many
+    more nodes of which type fit.
     """
 
     subnet: Subnet
@@ -84,6 +85,7 @@ class SubnetUsage:
     drains: tuple[Drain, ...] | None = None
     of_eks: bool = False
     exhaustion_seconds: float | None = None
+    node_headroom: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
