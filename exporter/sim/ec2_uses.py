@@ -5,7 +5,7 @@ accounts in a shared subnet, so to it their addresses are no place in particular
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -191,12 +191,21 @@ class Page:
 
     def _held(self, eni: Eni) -> Iterator[tuple[int, Use]]:
         owner = self.owner(eni)
-        of_pods = owner is Use.NODE_PRIMARY
-        known = self._nodes.get(eni.attachment.instance) if eni.attachment is not None else None
         yield eni.primary, owner
         prefixed = (first + place for first in eni.prefixes for place in range(_BLOCK))
+        told = self._told(eni) if owner is Use.NODE_PRIMARY else lambda _: owner
         for address in (*eni.secondary, *prefixed):
-            yield address, (known or {}).get(address, Use.POD_UNKNOWN) if of_pods else owner
+            yield address, told(address)
+
+    def _told(self, eni: Eni) -> Callable[[int], Use]:
+        """What the node's ipamd tells of addresses; of an ENI not attached it has given none."""
+        attached = eni.attachment
+        instance = attached.instance if attached is not None else eni.tags.get(_INSTANCE, "")
+        known = self._nodes.get(instance)
+        if known is None:
+            return lambda _: Use.POD_UNKNOWN
+        otherwise = Use.POD_WARM if attached is None else Use.POD_UNKNOWN
+        return lambda address: known.get(address, otherwise)
 
     def _unheld(self, address: int) -> Use:
         """Tell the use of an address that no visible ENI holds."""
