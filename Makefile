@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m exporter
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench docs format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo bench bench-quick docs format lint types contracts unit parts lock clean
 
 help: ## list these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp makes a second `make demo` start at once.
 $(VENV)/.stamp: requirements/dev.txt pyproject.toml
@@ -50,8 +50,16 @@ parts: setup
 	sh tests/parts.sh
 	$(BIN)/python -m pytest -m real $(PYTEST)
 
-bench: setup ## print the figures of speed and memory as JSON
+# Only plots need matplotlib, and only here is it installed.
+$(VENV)/.plots: requirements/plots.txt $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/plots.txt
+	@touch $@
+
+bench: $(VENV)/.plots ## measure speed and memory against their budgets; JSON and plots in bench/out
 	@$(BIN)/python -m bench $(BENCH)
+
+bench-quick: setup ## the same in a minute, on small fleets: only ratios count
+	@$(BIN)/python -m bench --quick $(BENCH)
 
 docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
 	$(RUN) reference docs
@@ -59,6 +67,7 @@ docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
 lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --output-file requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group dev --constraints requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet --group plots --constraints requirements/dev.txt --output-file requirements/plots.txt
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/out build *.egg-info
