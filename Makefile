@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m exporter
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench bench-quick docs format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo bench bench-quick soak docs format lint types contracts unit parts lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: $(VENV)/.plots ## measure speed and memory against their budgets; JSON an
 
 bench-quick: setup ## the same in a minute, on small fleets: only ratios count
 	@$(BIN)/python -m bench --quick $(BENCH)
+
+soak: setup ## 2,000 cycles at 1,000 nodes that never rest: nothing may grow, every figure is right
+	@$(BIN)/python -m bench.soak $(SOAK)
 
 docs: setup ## write docs/METRICS.md and docs/SETTINGS.md from the tables
 	$(RUN) reference docs
