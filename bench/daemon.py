@@ -1,39 +1,191 @@
-"""The exporter's daemon with a probe of its event loop: `python -m bench.daemon FILE [flags]`.
+"""The exporter's daemon under watch: `python -m bench.daemon FILE [options] [-- flags of run]`.
 
-The probe sleeps a few milliseconds at a time and notes how much later it wakes; the lags are
-written to FILE, in seconds as JSON, when the daemon ends.
+Beside it runs a probe of its event loop. Each piece of work of its loops, each collection of
+garbage that is felt, and the probe's lags are noted in FILE (`bench.notes`). With --on-demand it
+runs a cycle for each line of its standard input, so that whoever drives it can change the world in
+between.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
+import contextlib
+import gc
+import os
 import sys
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
 
-from bench.lag import probe
-from exporter import app, cli
+from bench.lag import Lag, probe
+from bench.notes import (
+    COLLECTION,
+    CYCLE,
+    FELT_SECONDS,
+    HOURLY,
+    REFRESH,
+    SURVEY,
+    Notebook,
+    Span,
+)
+from exporter import app, cli, garbage
+from exporter.core.model import Read
 from exporter.settings import Settings
+
+_NOTED_EVERY_SECONDS = 0.5
+# The loops by their name in `app`: which of their methods is what work.
+LOOPS: Mapping[str, Mapping[str, str]] = {
+    "IpamdLoop": {"collect": CYCLE},
+    "SubnetLoop": {"survey": SURVEY, "refresh": REFRESH},
+}
+
+
+def _read(loop: Any) -> Mapping[str, float]:
+    """How many nodes the latest cycle has read, and of how many."""
+    if loop.latest is None:
+        return {}
+    outcomes = loop.latest.outcomes
+    return {"read": sum(isinstance(it, Read) for it in outcomes), "expected": len(outcomes)}
+
+
+def _objects(loop: Any) -> Mapping[str, float]:
+    """How many objects there are that can refer to others; it takes a while to count them."""
+    return {"objects": gc.get_freeze_count() + len(gc.get_objects()), **_read(loop)}
+
+
+@dataclass(slots=True)
+class Gate:
+    """Lets one cycle pass for each line on standard input."""
+
+    permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    def open(self) -> None:
+        """Begin to listen; call it on the loop."""
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        lines = os.read(sys.stdin.fileno(), 4096)
+        if not lines:
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        for _ in range(lines.count(b"\n")):
+            self.permits.release()
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is noted of a daemon, and how it is held up."""
+
+    notes: Notebook
+    gate: Gate | None
+    lag: bool
+    # What each kind of work is asked for when it is done.
+    told: Mapping[str, Callable[[Any], Mapping[str, float]]]
+    _collection_began: float = 0.0
+
+    def loop(self, name: str, works: Mapping[str, str]) -> type:
+        """Return one of the daemon's loops whose work is noted."""
+        base = getattr(app, name)
+        return type(name, (base,), {method: self._noted(base, method, works) for method in works})
+
+    def _noted(self, base: type, method: str, works: Mapping[str, str]) -> Callable[..., Any]:
+        work, inner = works[method], getattr(base, method)
+
+        async def noted(loop: Any, *arguments: Any) -> None:
+            if self.gate is not None and work == CYCLE:
+                await self.gate.permits.acquire()
+            began, cpu = time.monotonic(), time.process_time()
+            await inner(loop, *arguments)
+            ended, used = time.monotonic(), time.process_time() - cpu
+            told = self.told[work](loop) if work in self.told else {}
+            tasks = len(asyncio.all_tasks())
+            self.notes.span(
+                Span(work=work, began=began, ended=ended, cpu=used, tasks=tasks, told=told)
+            )
+
+        return noted
+
+    async def run(self, settings: Settings, stop: asyncio.Event) -> None:
+        """Run the daemon's own `run` with the probes beside it."""
+        self.notes.started(time.monotonic())
+        if self.gate is not None:
+            self.gate.open()
+        gc.callbacks.append(self._collected)
+        probes = [asyncio.create_task(self._lags())] if self.lag else []
+        try:
+            await _run(settings, stop)
+        finally:
+            for task in probes:
+                task.cancel()
+
+    async def _lags(self) -> None:
+        lags: list[Lag] = []
+        async with asyncio.TaskGroup() as group:
+            group.create_task(probe(lags))
+            while True:
+                await asyncio.sleep(_NOTED_EVERY_SECONDS)
+                self.notes.lags(lags)
+                lags.clear()
+
+    def _collected(self, phase: str, _: Mapping[str, int]) -> None:
+        if phase == "start":
+            self._collection_began = time.monotonic()
+        else:
+            self._note_if_felt(COLLECTION, self._collection_began)
+
+    def garbage(self) -> type:
+        """Return the daemon's dealings with garbage, noted where they are felt."""
+        watch = self
+
+        class Noted(garbage.Garbage):
+            def after_cycle(self) -> None:
+                began = time.monotonic()
+                super().after_cycle()
+                watch._note_if_felt(HOURLY, began)
+
+        return Noted
+
+    def _note_if_felt(self, work: str, began: float) -> None:
+        ended = time.monotonic()
+        if ended - began > FELT_SECONDS:
+            self.notes.span(Span(work=work, began=began, ended=ended))
+
+
+_run = app.run
+
+
+@contextlib.contextmanager
+def _watched(watch: Watch, thaw: float | None) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for name, works in LOOPS.items():
+            stack.enter_context(mock.patch.object(app, name, watch.loop(name, works)))
+        stack.enter_context(mock.patch.object(app, "Garbage", watch.garbage()))
+        stack.enter_context(mock.patch.object(app, "run", watch.run))
+        if thaw is not None:
+            stack.enter_context(mock.patch.object(garbage, "_THAW_SECONDS", thaw))
+        yield
 
 
 def main() -> None:
-    """Run the daemon as `vpc-cni-exporter run` does, with the probe beside it."""
-    file, *flags = sys.argv[1:]
-    lags: list[float] = []
-    run = app.run
-
-    async def probed(settings: Settings, stop: asyncio.Event) -> None:
-        watch = asyncio.create_task(probe(lags))
-        try:
-            await run(settings, stop)
-        finally:
-            watch.cancel()
-
-    app.run = probed
-    try:
-        cli.main(["run", *flags])
-    finally:
-        Path(file).write_text(json.dumps(lags))
+    """Run the daemon as `vpc-cni-exporter run` does, and note what it does."""
+    parser = argparse.ArgumentParser(prog="python -m bench.daemon", description=__doc__)
+    parser.add_argument("file", help="where the notes go")
+    parser.add_argument("--on-demand", action="store_true", help="a cycle for each line of input")
+    parser.add_argument("--no-lag", action="store_true", help="leave the loop alone")
+    parser.add_argument("--objects", action="store_true", help="count objects after each cycle")
+    parser.add_argument(
+        "--thaw", type=float, help="seconds between two full collections, which is an hour"
+    )
+    parser.add_argument("flags", nargs="*", help="what `vpc-cni-exporter run` is given")
+    options = parser.parse_args()
+    with open(options.file, "w", encoding="utf-8") as file:
+        gate = Gate() if options.on_demand else None
+        told = {CYCLE: _objects if options.objects else _read}
+        watch = Watch(Notebook(file), gate, not options.no_lag, told)
+        with _watched(watch, options.thaw):
+            cli.main(["run", *options.flags])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Drawing a report: ours against `generate_latest` of the same samples, every value changed."""
+"""Drawing a report: ours against `generate_latest` of the same samples, every value changed.
+
+`python -m bench.render [NODES]` prints the figures as JSON.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -150,4 +154,4 @@ def _generate(registry: CollectorRegistry) -> bytes:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    print(json.dumps(measure(*map(int, sys.argv[1:])), indent=2))

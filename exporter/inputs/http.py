@@ -35,7 +35,9 @@ async def get(
     finally:
         exchange.close()
     if isinstance(answer, FetchFailed):
-        raise answer
+        # Another one, since an exception knows the frames it came through: were it known in them
+        # too, only the garbage collector would free it, and all that the node had sent.
+        raise FetchFailed(answer.reason, answer.detail)
     return decode_body(answer, exchange.encoding, limit)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 
 import pytest
 import uvloop
 
 from exporter.core.model import Reason
+from exporter.inputs import http
+from exporter.inputs.fetch import FetchFailed
 from tests.inputs.servers import (
     CHUNKED,
     LIMIT,
@@ -24,6 +27,7 @@ from tests.inputs.servers import (
 )
 
 BOMB = gzip.compress(bytes(5_000_000))
+_OWN = (FetchFailed, http._Exchange)
 
 
 @pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -167,3 +171,17 @@ def test_no_body_comes_of_a_server_that(
     serve: Server, outcome: tuple[Reason, str], run: Runner
 ) -> None:
     assert run(fetched(serve)) == outcome
+
+
+@pytest.mark.parametrize("serve", [serve for serve, _ in FAILURES.values()], ids=FAILURES)
+def test_what_failed_leaves_nothing_that_only_the_collector_would_free(
+    serve: Server, run: Runner
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        run(fetched(serve))
+        left = [type(it) for it in gc.get_objects() if isinstance(it, _OWN)]
+    finally:
+        gc.enable()
+    assert left == []

@@ -58,6 +58,26 @@ def test_in_normal_life_every_pod_soon_has_an_address() -> None:
     assert {kind for kind in Exhaustion.releases} <= released(story)
 
 
+@pytest.mark.parametrize(("name", "breathes"), [("normal", True), ("steady", False)])
+def test_only_in_steady_life_there_are_as_many_pods_at_night_as_by_day(
+    name: str, breathes: bool
+) -> None:
+    pods = {}
+    for story in told(name, seconds=3_600):
+        world = story.world
+        wanted = [deployment.replicas for deployment in world.workload.deployments.values()]
+        # The ripple is left out by a whole number of its waves.
+        waves = range(0, 700, 70)
+        pods[world.time.now // 3_600] = sum(
+            it(world.time.now + at) for it in wanted for at in waves
+        )
+        if len(pods) == 24:
+            break
+    counts = pods.values()
+    assert (max(counts) > 1.2 * min(counts)) is breathes
+    assert max(counts) > 0
+
+
 @pytest.mark.parametrize("nodes", [6, 12, 30])
 def test_one_zones_subnet_runs_out_pods_fail_there_alone_and_then_there_is_relief(
     nodes: int,

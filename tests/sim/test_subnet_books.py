@@ -207,6 +207,19 @@ def test_an_eni_left_behind_is_leaked_after_ten_minutes(age: float, use: str) ->
     assert counted(found) == {"free": 248, "aws_reserved": 5, **others}
 
 
+def test_an_eni_on_its_way_to_a_node_that_was_read_has_given_nothing_to_pods() -> None:
+    world = World()
+    subnet = world.subnet("10.1.0.0/24")
+    leak(world, subnet, instance="i-1", created=STAMP, cluster="sim")
+    found = page(world, subnet, replace(KNOWN, nodes={"i-1": {}}))
+    assert counted(found) == {
+        "free": 248,
+        "aws_reserved": 5,
+        "node_primary": 1,
+        "pod_warm": 2,
+    }
+
+
 @pytest.mark.parametrize(
     ("since", "use"),
     [

@@ -114,6 +114,16 @@ class Normal:
         return "normal life: " + census(world)
 
 
+class Steady(Normal):
+    """Normal life without day and night, so that nothing grows or shrinks in the long run."""
+
+    def minute(self, world: World) -> str:
+        """Take the day's wave out of every Deployment; the ripple of minutes stays."""
+        for deployment in world.workload.deployments.values():
+            deployment.swing = 0.0
+        return super().minute(world)
+
+
 class Exhaustion(Normal):
     """Normal life until a Deployment bound to one zone and a Lambda function fill its subnet."""
 
@@ -244,6 +254,7 @@ class Day(Exhaustion):
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     "normal": Normal,
+    "steady": Steady,
     "discovery": Discovery,
     "exhaustion": Exhaustion,
     "rollout": Rollout,

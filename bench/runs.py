@@ -1,0 +1,186 @@
+"""Runs of the real daemon against a world, each one measurement."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from itertools import cycle
+
+from bench.found import Answers, Cycles, Faulty, Idle, Load, Sequential, Surveys
+from bench.notes import COLLECTION, CYCLE, HOURLY, REFRESH, SURVEY, Span
+from bench.peers import FLEET, World, hurry
+from bench.processes import DAEMON_CORE, running
+from bench.watched import Options, Scraper, watched
+from exporter.sim.faults import Fault
+
+# Kubelet writes a node's status every five minutes though nothing has changed.
+HEARTBEAT_SECONDS = 300.0
+_FAULTS = (Fault.HANG, Fault.REFUSE, Fault.RUBBISH, Fault.HANG_CONNECT)
+_SETTLE_SECONDS = 2.0
+_BEAT_SECONDS = 1.0
+_STEP_SECONDS = 3.0
+_ON_DEMAND = Options(on_demand=True, lag=False)
+
+
+def cycles(world: World, rounds: int) -> Cycles:
+    """Return so many cycles after the first one, the fleet moving on before each."""
+    with watched(world, options=_ON_DEMAND) as daemon:
+        daemon.permit()
+        ready = daemon.ready()
+        spans, fleet = [], []
+        for _ in range(rounds):
+            world.step()
+            before = world.fleet_cpu_seconds()
+            spans.append(daemon.cycle())
+            fleet.append(world.fleet_cpu_seconds() - before)
+        assert daemon.notes.started is not None
+        return Cycles(
+            nodes=world.size.nodes,
+            seconds=tuple(span.seconds for span in spans),
+            cpu_seconds=tuple(span.cpu for span in spans),
+            fleet_cpu_seconds=tuple(fleet),
+            first_metrics_seconds=ready,
+            first_list_seconds=daemon.notes.of(CYCLE)[0].began - daemon.notes.started,
+            read=int(min(span.told["read"] for span in spans)),
+            peak_resident_mib=daemon.peak_mib(),
+        )
+
+
+def faulty(world: World, timeout: float, rounds: int) -> Faulty:
+    """Return cycles while a tenth of the nodes hangs, refuses or sends rubbish."""
+    names = world.nodes()
+    chosen = names[::10]
+    settings = {"EXPORTER_SCRAPE_TIMEOUT": str(timeout)}
+    with _faults(world, chosen), watched(world, options=_ON_DEMAND, **settings) as daemon:
+        daemon.permit()
+        daemon.ready()
+        spans = []
+        for _ in range(rounds):
+            world.step()
+            spans.append(daemon.cycle())
+    told = spans[-1].told
+    return Faulty(
+        nodes=len(names),
+        faulty=len(chosen),
+        unread=int(told["expected"] - told["read"]),
+        timeout_seconds=timeout,
+        seconds=tuple(span.seconds for span in spans),
+    )
+
+
+@contextlib.contextmanager
+def _faults(world: World, names: list[str]) -> Iterator[None]:
+    for number, fault in enumerate(_FAULTS):
+        world.control("/faults", {"nodes": names[number :: len(_FAULTS)], "fault": fault.value})
+    yield
+    world.control("/faults", {"nodes": names, "fault": None})
+
+
+def answers(world: World, seconds: float, *peers: str) -> Answers:
+    """Return how long /metrics takes to answer while cycles run back to back."""
+    with watched(world, *peers, options=Options(lag=False), **hurry(*peers)) as daemon:
+        daemon.ready()
+        size = len(daemon.scrape().body)
+        began = daemon.wait_for(CYCLE, 2).ended
+        with Scraper(daemon, pause=0.05) as scraper:
+            _let_live(world, began + seconds)
+        daemon.notes.read()
+        spans = daemon.notes.of(CYCLE)
+    return Answers(
+        nodes=world.size.nodes,
+        enis=world.size.enis if peers else 0,
+        bytes=size,
+        seconds=tuple(
+            it.seconds
+            for it in scraper.scrapes
+            if any(span.began <= it.began <= span.ended for span in spans)
+        ),
+    )
+
+
+def load(world: World, seconds: float, *peers: str, thaw: float | None = None) -> Load:
+    """Return loop lag and memory while everything is at work, a scrape a second among it.
+
+    After `thaw` seconds garbage is collected in full, as it is once an hour.
+    """
+    options = Options(thaw=thaw)
+    with watched(world, *peers, options=options, **hurry(*peers)) as daemon:
+        daemon.ready()
+        with Scraper(daemon, pause=_BEAT_SECONDS):
+            _let_live(world, time.monotonic() + seconds)
+            # What was read before is held while all is read again.
+            daemon.wait_for(SURVEY, 3)
+        daemon.notes.read()
+        notes, peak = daemon.notes, daemon.peak_mib()
+    first = notes.of(CYCLE)[0].began
+    return Load(
+        nodes=world.size.nodes,
+        enis=world.size.enis,
+        lags=tuple(lag for lag in notes.lags if lag[0] >= first),
+        spans=tuple(notes.of(CYCLE, SURVEY, REFRESH, COLLECTION, HOURLY)),
+        peak_resident_mib=peak,
+    )
+
+
+def _let_live(world: World, until: float) -> None:
+    """Move the fleet on every few seconds until then (monotonic)."""
+    while (left := until - time.monotonic()) > 0:
+        world.step()
+        time.sleep(min(_STEP_SECONDS, max(left, 0.0)))
+
+
+def surveys(world: World, rounds: int, *peers: str) -> Surveys:
+    """Return what it costs to read and account for all ENIs: one cycle first, and then none."""
+    settings = {"EXPORTER_EC2_ENIS_INTERVAL": "1", "EXPORTER_EC2_SUBNETS_INTERVAL": "1000"}
+    with watched(world, *peers, options=_ON_DEMAND, **settings) as daemon:
+        daemon.permit()
+        # The first one opens the client, and holds nothing from before.
+        daemon.wait_for(SURVEY, 1 + rounds)
+        spans: list[Span] = daemon.notes.of(SURVEY)[1 : 1 + rounds]
+    return Surveys(
+        nodes=world.size.nodes,
+        enis=world.size.enis,
+        seconds=tuple(span.seconds for span in spans),
+        cpu_seconds=tuple(span.cpu for span in spans),
+    )
+
+
+def idle(world: World, seconds: float) -> Idle:
+    """Return the CPU used while nodes only tell the API server that they live."""
+    names = cycle(world.nodes())
+    each = round(world.size.nodes / HEARTBEAT_SECONDS * _BEAT_SECONDS) or 1
+    with watched(world, options=_ON_DEMAND) as daemon:
+        daemon.permit()
+        daemon.ready()
+        time.sleep(_SETTLE_SECONDS)
+        events, began, used = 0, time.monotonic(), daemon.cpu_seconds()
+        while time.monotonic() - began < seconds:
+            beating = [next(names) for _ in range(each)]
+            world.control("/events", {"event": "heartbeat", "nodes": beating})
+            events += len(beating)
+            time.sleep(_BEAT_SECONDS)
+        return Idle(
+            nodes=world.size.nodes,
+            events=events,
+            seconds=time.monotonic() - began,
+            cpu_seconds=daemon.cpu_seconds() - used,
+        )
+
+
+def sequential(world: World, sample: int) -> Sequential:
+    """Return what a reader of one node after another takes, on the daemon's core."""
+    facts = world.facts[FLEET]
+    token = world.control("/tokens", {"do": "current", "profile": "incumbent"})["token"]
+    where = facts["api"], token, facts["namespace"], str(facts["ipamd_port"])
+    command = ["bench.incumbent", *where, str(sample)]
+    with running(command, {}, core=DAEMON_CORE, log=world.folder / "incumbent.log") as process:
+        told = json.loads(process.communicate()[0])
+    return Sequential(nodes=world.size.nodes, **told)
+
+
+def idle_loop(seconds: float) -> tuple[float, ...]:
+    """Return the lags of a loop without work on the daemon's core: the machine's own."""
+    with running(["bench.lag", str(seconds)], {}, core=DAEMON_CORE) as process:
+        return tuple(json.loads(process.communicate()[0]))
