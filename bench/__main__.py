@@ -91,15 +91,15 @@ QUICK = Scale(
     timeout=1.0,
     answers_seconds=2.0,
     answers_beside=((),),
-    load_seconds=5.0,
+    load_seconds=4.0,
     peak_seconds=0.0,
-    idle_seconds=2.0,
-    surveys=2,
+    idle_seconds=1.0,
+    surveys=1,
     sample=50,
     parts={
         "parse": ("bench.parse",),
         "render": ("bench.render", "1000"),
-        "enis": ("bench.enis", "4000", "3"),
+        "enis": ("bench.enis", "3000", "3"),
     },
 )
 

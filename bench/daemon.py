@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +59,8 @@ def _objects(loop: Any) -> Mapping[str, float]:
 
 @dataclass(slots=True)
 class Gate:
-    """Lets one cycle pass for each line on standard input."""
+    """Whoever drives the daemon, on its standard input: a line lets one cycle pass, and its end
+    ends the daemon, which never outlives who started it."""
 
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
@@ -70,6 +72,7 @@ class Gate:
         lines = os.read(sys.stdin.fileno(), 4096)
         if not lines:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            signal.raise_signal(signal.SIGTERM)
         for _ in range(lines.count(b"\n")):
             self.permits.release()
 
@@ -79,7 +82,8 @@ class Watch:
     """What is noted of a daemon, and how it is held up."""
 
     notes: Notebook
-    gate: Gate | None
+    gate: Gate
+    on_demand: bool
     lag: bool
     # What each kind of work is asked for when it is done.
     told: Mapping[str, Callable[[Any], Mapping[str, float]]]
@@ -94,7 +98,7 @@ class Watch:
         work, inner = works[method], getattr(base, method)
 
         async def noted(loop: Any, *arguments: Any) -> None:
-            if self.gate is not None and work == CYCLE:
+            if self.on_demand and work == CYCLE:
                 await self.gate.permits.acquire()
             began, cpu = time.monotonic(), time.process_time()
             await inner(loop, *arguments)
@@ -110,8 +114,7 @@ class Watch:
     async def run(self, settings: Settings, stop: asyncio.Event) -> None:
         """Run the daemon's own `run` with the probes beside it."""
         self.notes.started(time.monotonic())
-        if self.gate is not None:
-            self.gate.open()
+        self.gate.open()
         gc.callbacks.append(self._collected)
         probes = [asyncio.create_task(self._lags())] if self.lag else []
         try:
@@ -181,9 +184,8 @@ def main() -> None:
     parser.add_argument("flags", nargs="*", help="what `vpc-cni-exporter run` is given")
     options = parser.parse_args()
     with open(options.file, "w", encoding="utf-8") as file:
-        gate = Gate() if options.on_demand else None
         told = {CYCLE: _objects if options.objects else _read}
-        watch = Watch(Notebook(file), gate, not options.no_lag, told)
+        watch = Watch(Notebook(file), Gate(), options.on_demand, not options.no_lag, told)
         with _watched(watch, options.thaw):
             cli.main(["run", *options.flags])
 

@@ -2,7 +2,8 @@
 
 `python -m bench.ec2_server --enis N` spreads N ENIs of 15 addresses over the nodes of a Kubernetes
 API (--api, --token), or over instances that are in no cluster. Once it could answer every listing
-from what it has written it prints one JSON line that says where it is, and serves until ended.
+from what it has written it prints one JSON line that says where it is, and serves until it is
+ended or its standard input is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -150,7 +152,10 @@ def _write_everything(ec2: Ec2) -> None:
 
 async def _serve(ec2: Ec2) -> None:
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    # Its standard input is a pipe that ends with whoever started it.
+    loop.add_reader(sys.stdin.fileno(), stopped.set)
     listener = Listener(Ec2Api(ec2).application())
     await listener.start()
     print(json.dumps({"aws_environment": environment(listener.url)}), flush=True)

@@ -111,7 +111,7 @@ def load(world: World, seconds: float, *peers: str, thaw: float | None = None) -
         with Scraper(daemon, pause=_BEAT_SECONDS):
             _let_live(world, time.monotonic() + seconds)
             # What was read before is held while all is read again.
-            daemon.wait_for(SURVEY, 3)
+            daemon.wait_for(SURVEY, 2)
         daemon.notes.read()
         notes, peak = daemon.notes, daemon.peak_mib()
     first = notes.of(CYCLE)[0].began
