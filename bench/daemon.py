@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -33,14 +34,15 @@ from bench.notes import (
     Span,
 )
 from exporter import app, cli, garbage
+from exporter.app import aws, running
 from exporter.core.model import Read
 from exporter.settings import Settings
 
 _NOTED_EVERY_SECONDS = 0.5
-# The loops by their name in `app`: which of their methods is what work.
-LOOPS: Mapping[str, Mapping[str, str]] = {
-    "IpamdLoop": {"collect": CYCLE},
-    "SubnetLoop": {"survey": SURVEY, "refresh": REFRESH},
+# The loops by their name and where it is made: which of their methods is what work.
+LOOPS: Mapping[tuple[ModuleType, str], Mapping[str, str]] = {
+    (running, "IpamdLoop"): {"collect": CYCLE},
+    (aws, "SubnetLoop"): {"survey": SURVEY, "refresh": REFRESH},
 }
 
 
@@ -89,9 +91,9 @@ class Watch:
     told: Mapping[str, Callable[[Any], Mapping[str, float]]]
     _collection_began: float = 0.0
 
-    def loop(self, name: str, works: Mapping[str, str]) -> type:
+    def loop(self, place: ModuleType, name: str, works: Mapping[str, str]) -> type:
         """Return one of the daemon's loops whose work is noted."""
-        base = getattr(app, name)
+        base = getattr(place, name)
         return type(name, (base,), {method: self._noted(base, method, works) for method in works})
 
     def _noted(self, base: type, method: str, works: Mapping[str, str]) -> Callable[..., Any]:
@@ -162,9 +164,9 @@ _run = app.run
 @contextlib.contextmanager
 def _watched(watch: Watch, thaw: float | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        for name, works in LOOPS.items():
-            stack.enter_context(mock.patch.object(app, name, watch.loop(name, works)))
-        stack.enter_context(mock.patch.object(app, "Garbage", watch.garbage()))
+        for (place, name), works in LOOPS.items():
+            stack.enter_context(mock.patch.object(place, name, watch.loop(place, name, works)))
+        stack.enter_context(mock.patch.object(running, "Garbage", watch.garbage()))
         stack.enter_context(mock.patch.object(app, "run", watch.run))
         if thaw is not None:
             stack.enter_context(mock.patch.object(garbage, "_THAW_SECONDS", thaw))
