@@ -193,6 +193,11 @@ def test_nodes_share_the_addresses_of_their_subnet_but_not_their_warm_ones() -> 
     assert found.groups == (dict.fromkeys("ab", Headroom(27, Limit.MAX_PODS)),)
 
 
+def test_nodes_that_are_alike_and_come_too_late_have_what_is_warm() -> None:
+    found = headrooms([node(pods=27)] * 4, {"subnet-a": FreeSpace(25)})
+    assert found.cluster == Headroom(27 + 3 * 9, Limit.SUBNET)
+
+
 def test_the_node_with_the_most_headroom_is_filled_first() -> None:
     small = node(Settings(warm_ip=1), pods=9, slots=9, cidrs=1, enis=0)
     found = headrooms([small, node(pods=27)], {"subnet-a": FreeSpace(20)})
@@ -283,6 +288,16 @@ def fresh(
             {"subnet-a": FreeSpace(80), "subnet-b": FreeSpace(999)},
             8,
             id="as long as there is room for the first",
+        ),
+        pytest.param(
+            FreshNode(
+                Rules.of(Settings(minimum_ip=20), replace(M5_LARGE, max_pods=5)),
+                "subnet-a",
+                ("subnet-a", "subnet-b"),
+            ),
+            {"subnet-a": FreeSpace(17), "subnet-b": FreeSpace(16)},
+            3,
+            id="ten, the five that its pods can use, and none but its own",
         ),
         pytest.param(fresh(), {"subnet-a": FreeSpace(0)}, 0, id="full"),
         pytest.param(fresh(), {"subnet-b": FreeSpace(99)}, None, id="not known"),

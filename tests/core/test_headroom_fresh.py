@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -73,6 +74,25 @@ def one_by_one(node: FreshNode, rooms: dict[str, FreeSpace]) -> int:
         if fill(node.room(), spaces).starved:
             return count
     raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("enis", "subnets", "free"),
+    [
+        pytest.param(2, "ab", (100, 100), id="always the same one has more"),
+        pytest.param(2, "ab", (130, 100), id="one has more for some nodes"),
+        pytest.param(3, "ab", (100, 100), id="two get unlike shares"),
+        pytest.param(2, "bc", (900, 400, 400), id="two take turns"),
+        pytest.param(2, "ab", (700, 640), id="two take turns that never repeat"),
+    ],
+)
+def test_in_whatever_order_subnets_have_most_addresses_as_many_fit_as_one_by_one(
+    enis: int, subnets: str, free: tuple[int, ...]
+) -> None:
+    rules = Rules.of(Settings(warm_eni=enis), Limits(enis=4, ipv4_per_eni=10, max_pods=1000))
+    node = FreshNode(rules, "a", tuple(subnets))
+    rooms = {name: FreeSpace(addresses) for name, addresses in zip("abc", free, strict=False)}
+    assert nodes_that_fit(node, rooms) == one_by_one(node, rooms)
 
 
 @budget(max_examples=150, deadline=None)

@@ -338,6 +338,14 @@ def test_nodes_that_are_alike_share_their_rules() -> None:
     assert same.rules is again.rules
 
 
+def test_nodes_with_the_same_enis_share_what_is_known_of_them() -> None:
+    where, shown = runs(), {"i-1": (PRIMARY, NodeEni("subnet-home", singles=7))}
+    one, other = rooms_of(read(where, said(attached=16)), read(where, said(attached=9)), enis=shown)
+    assert one is not None
+    assert other is not None
+    assert (one.slots, other.slots) == ((("subnet-home", 2),), (("subnet-home", 9),))
+
+
 def test_what_is_free_in_a_subnet_is_told_by_kind() -> None:
     bare = SubnetRoom(subnet(id="subnet-bare"), 7)
     shared, full = replace(PODS, hidden=4), replace(OTHER, hidden=99)

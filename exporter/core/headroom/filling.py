@@ -157,7 +157,7 @@ class _Filling:
         count = self._asked_for()
         for place, (subnet, slots) in enumerate(self.open):
             asked = min(count, slots)
-            got = self._granted(asked, self.spaces[subnet])
+            got = self._granted(asked, slots, self.spaces[subnet])
             self.piecemeal |= 0 < got < asked
             if got:
                 self._take(subnet, got)
@@ -166,12 +166,17 @@ class _Filling:
                 return True
         return False
 
-    def _granted(self, count: int, space: Space) -> int:
+    def _granted(self, count: int, slots: int, space: Space) -> int:
         """Of these CIDRs all, else one, and with targets in addresses one after the other."""
-        there = space.cidrs(self.rules.size)
+        rules, there = self.rules, space.cidrs(self.rules.size)
         if there >= count:
             return count
-        return there if self.rules.by_address else min(there, 1)
+        if not rules.by_address:
+            return min(there, 1)
+        if there >= min(self._wanted(), slots):
+            return there
+        # What is wanted at once and comes one by one ends as soon as max-pods are reached.
+        return min(there, -(-(rules.max_pods - self.total) // rules.size))
 
     def _attach(self) -> bool:
         """Create an ENI where most addresses are free; it gets all of its CIDRs, or is not made."""
