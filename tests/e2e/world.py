@@ -61,7 +61,7 @@ def request(url: str, body: object = None, method: str | None = None) -> tuple[i
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(sent, timeout=10) as answer:
+        with urllib.request.urlopen(sent, timeout=DEADLINE_SECONDS * 2) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
