@@ -30,8 +30,18 @@ data "aws_iam_policy_document" "exporter" {
   }
 
   statement {
-    sid       = "Eks"
-    actions   = ["eks:DescribeAddon", "eks:DescribeAddonVersions", "eks:DescribeCluster"]
+    sid     = "Eks"
+    actions = ["eks:DescribeAddon", "eks:DescribeCluster"]
+    resources = [
+      "arn:*:eks:*:*:addon/${var.cluster_name}/*/*",
+      "arn:*:eks:*:*:cluster/${var.cluster_name}",
+    ]
+  }
+
+  # This one is of no resource.
+  statement {
+    sid       = "EksVersions"
+    actions   = ["eks:DescribeAddonVersions"]
     resources = ["*"]
   }
 
