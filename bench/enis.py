@@ -26,8 +26,9 @@ from bench.ec2_server import ADDRESSES, VPC_ID
 from bench.lag import Lag, probe
 from bench.processes import DAEMON_CORE, PEER_CORE, running
 from bench.trend import percentile
+from exporter.aws import Account, AwsConfig
 from exporter.garbage import Garbage
-from exporter.inputs.ec2 import Ec2, Ec2Config
+from exporter.inputs.ec2 import Ec2
 
 ENIS = 20_000
 READS = 3
@@ -38,7 +39,7 @@ Read = Callable[[], Awaitable[Sequence[object]]]
 
 @asynccontextmanager
 async def _ours() -> AsyncIterator[Read]:
-    door = Ec2(Ec2Config())
+    door = Ec2(Account(AwsConfig()))
     try:
         yield lambda: door.read_enis(vpc_ids=[VPC_ID])
     finally:

@@ -16,9 +16,9 @@ import sys
 import threading
 from pathlib import Path
 
+from exporter.aws import Account, AwsConfig
 from exporter.core.model import Unavailable
 from exporter.inputs.ec2.calls import Calls
-from exporter.inputs.ec2.config import Ec2Config
 from exporter.inputs.ec2.instance_types import OPERATION, instance_types, write_types
 
 FILE = Path(__file__).parents[1] / "exporter" / "inputs" / "data" / "instance_limits.csv"
@@ -26,7 +26,7 @@ FILE = Path(__file__).parents[1] / "exporter" / "inputs" / "data" / "instance_li
 
 def main() -> int:
     """Write the file whole, or leave it as it was."""
-    calls = Calls(Ec2Config())
+    calls = Calls(Account(AwsConfig()))
     try:
         pages = calls.pages(threading.Event(), OPERATION, IncludeUnsupportedInRegion=True)
         types = [it for page in pages for it in instance_types(page)]

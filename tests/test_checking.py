@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.app import selection
+from exporter.aws import Account, AwsConfig
 from exporter.checking import ASSUMED_SUBNETS, Bill, bill, left_out, remarks, report
 from exporter.core.catalog import (
     CLOUDWATCH_SUBNETS,
@@ -197,7 +198,7 @@ def calls_of_a_minute(subnets: int) -> int:
     points = [point(metric) for metric in OF_CLUSTER]
     for number in range(subnets):
         points += [point(metric, f"subnet-{number:017x}") for metric in CLOUDWATCH_SUBNETS]
-    door, calls = CloudWatch(CloudWatchConfig()), 0
+    door, calls = CloudWatch(Account(AwsConfig()), CloudWatchConfig()), 0
     while points:
         calls, points = calls + 1, points[door.fitting(points, "c" * 100) :]
     asyncio.run(door.close())

@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+from exporter.aws import Account, AwsConfig
 from exporter.board import Board
 from exporter.cloudwatch_loop import CloudWatchLoop
 from exporter.core.forecast import Forecaster, Pace
 from exporter.core.health import Source
-from exporter.core.model import ControlPlane, Ec2Facts, Identity, Snapshot, Unavailable
+from exporter.core.model import ControlPlane, Ec2Facts, Snapshot, Unavailable
 from exporter.core.points import Minutes
 from exporter.core.subnets import rooms
 from exporter.cycle import every
 from exporter.eks_loop import EksLoop
-from exporter.inputs.ec2 import Ec2, Ec2Config
-from exporter.inputs.eks import Eks, EksConfig
+from exporter.inputs.ec2 import Ec2
+from exporter.inputs.eks import Eks
 from exporter.outputs.cloudwatch import CloudWatch, CloudWatchConfig
 from exporter.settings import Settings
 from exporter.subnet_loop import SubnetLoop, Told, Usages
@@ -54,19 +55,26 @@ class Aws:
         return work
 
 
-@asynccontextmanager
-async def aws_loops(
-    settings: Settings,
-    latest: Callable[[], Snapshot | None],
-    board: Board,
-    cloudwatch: CloudWatchLoop | None = None,
-) -> AsyncIterator[Aws]:
-    """The loops that read AWS, while their doors are open."""
+def aws_account(latest: Callable[[], Snapshot | None]) -> Account:
+    """Return as whom and where AWS is asked: in the nodes' region, where nothing else names one."""
 
     def region() -> str:
         # The doors ask on their own threads, where nothing may be discovered anew.
         snapshot = latest()
         return snapshot.discovery.identity.region if snapshot else ""
+
+    return Account(AwsConfig(region=region))
+
+
+@asynccontextmanager
+async def aws_loops(
+    settings: Settings,
+    account: Account,
+    latest: Callable[[], Snapshot | None],
+    board: Board,
+    cloudwatch: CloudWatchLoop | None = None,
+) -> AsyncIterator[Aws]:
+    """The loops that read AWS, while their doors are open."""
 
     def given() -> ControlPlane:
         return ControlPlane() if eks is None else eks.control_plane
@@ -75,7 +83,7 @@ async def aws_loops(
     subnets: SubnetLoop | None = None
     async with AsyncExitStack() as doors:
         if "eks" in settings.sources:
-            asked = Eks(EksConfig(region=region))
+            asked = Eks(account)
             doors.push_async_callback(asked.close)
             eks = EksLoop(
                 asked,
@@ -86,7 +94,7 @@ async def aws_loops(
                 settings.eks_interval,
             )
         if "ec2" in settings.sources:
-            reader = Ec2(Ec2Config(region=region))
+            reader = Ec2(account)
             doors.push_async_callback(reader.close)
             subnets = _subnet_loop(settings, reader, latest, board, given)
             if cloudwatch is not None and settings.cloudwatch_subnets:
@@ -130,27 +138,26 @@ def _published(
 
 @asynccontextmanager
 async def cloudwatch_loop(
-    settings: Settings, board: Board, latest: Callable[[], Snapshot | None]
+    settings: Settings, account: Account, latest: Callable[[], Snapshot | None], board: Board
 ) -> AsyncIterator[CloudWatchLoop | None]:
     """What publishes to CloudWatch, None where it is switched off; at its end it sends the rest."""
     if not settings.cloudwatch:
         yield None
         return
 
-    def identity() -> Identity:
+    def cluster() -> str:
         snapshot = latest()
-        return snapshot.discovery.identity if snapshot else Identity()
+        return snapshot.discovery.identity.cluster if snapshot else ""
 
     door = CloudWatch(
+        account,
         CloudWatchConfig(
-            namespace=settings.cloudwatch_namespace,
-            period=settings.cloudwatch_interval,
-            region=lambda: identity().region,
-        )
+            namespace=settings.cloudwatch_namespace, period=settings.cloudwatch_interval
+        ),
     )
     loop = CloudWatchLoop(
         door,
-        lambda: identity().cluster,
+        cluster,
         lambda state: board.note_cloudwatch(state, door.requests, loop.outcomes),
         time.time,
         Minutes(settings.cloudwatch_interval),

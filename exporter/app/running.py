@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from exporter.app.aws import aws_loops, cloudwatch_loop
+from exporter.app.aws import aws_account, aws_loops, cloudwatch_loop
 from exporter.app.front import front_config, tell
 from exporter.app.nodes import nodes
 from exporter.board import Board
@@ -80,11 +80,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     def latest() -> Snapshot | None:
         return loop.latest
 
+    account = aws_account(latest)
     async with (
         connect(_kube_config(settings), note) as kube,
         serving(front_config(settings, kube, board), Pages(board, process_registry())) as front,
-        cloudwatch_loop(settings, board, latest) as cloudwatch,
-        aws_loops(settings, latest, board, cloudwatch) as aws,
+        cloudwatch_loop(settings, account, latest, board) as cloudwatch,
+        aws_loops(settings, account, latest, board, cloudwatch) as aws,
     ):
         tell(front)
         garbage = Garbage(time.monotonic)

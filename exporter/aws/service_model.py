@@ -23,21 +23,21 @@ class _Model(msgspec.Struct):
 
 
 class ModelLoader(JSONFileLoader):  # type: ignore[misc]
-    """Reads the model of one service in part, and every other file as botocore does."""
+    """Reads the models of some services in part, and every other file as botocore does."""
 
-    def __init__(self, service: str, operations: Sequence[str]) -> None:
-        self._service = service
-        self._operations = operations
+    def __init__(self) -> None:
+        self._operations: dict[str, Sequence[str]] = {}
+
+    def limit(self, service: str, operations: Sequence[str]) -> None:
+        """Have only these operations of a service read."""
+        self._operations[service] = operations
 
     def load_file(self, file_path: str) -> Any:
         """Return the content of the file that this path, plus an ending, names."""
         path = Path(f"{file_path}.json.gz")
-        if (
-            path.parts[-3:-2] == (self._service,)
-            and path.name == "service-2.json.gz"
-            and path.exists()
-        ):
-            return _used(gzip.decompress(path.read_bytes()), self._operations)
+        operations = self._operations.get("".join(path.parts[-3:-2]))
+        if operations is not None and path.name == "service-2.json.gz" and path.exists():
+            return _used(gzip.decompress(path.read_bytes()), operations)
         return super().load_file(file_path)
 
 

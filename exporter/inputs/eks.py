@@ -10,11 +10,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from exporter.aws import AwsConfig, Requests, Service, Threads
+from exporter.aws import Account, Requests, Service, Threads, Use
 from exporter.aws.errors import Malformed, Missing, Refused
 from exporter.core.eks import (
     ADDON_ISSUES,
@@ -48,45 +48,14 @@ _ANY_PLATFORM = "*"
 _MAX_PAGES = 20
 
 
-def _nowhere() -> str:
-    return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EksConfig:
-    """Limits in seconds, how often a request is tried, and where the cluster is.
-
-    `region` counts where neither the environment nor an AWS profile names one; it may change.
-    """
-
-    region: Callable[[], str] = _nowhere
-    connect_seconds: float = 3.0
-    silence_seconds: float = 8.0
-    # A whole read, repeated requests included.
-    read_seconds: float = 60.0
-    attempts: int = 4
-    retries: str = "adaptive"
-
-    def aws(self) -> AwsConfig:
-        """Return how EKS's client is opened."""
-        return AwsConfig(
-            service=SYSTEM,
-            operations=OPERATIONS,
-            region=self.region,
-            connect_seconds=self.connect_seconds,
-            silence_seconds=self.silence_seconds,
-            attempts=self.attempts,
-            retries=self.retries,
-        )
-
-
 class Eks:
     """Reads EKS; it raises `Unavailable` alone, and the next call starts afresh."""
 
-    def __init__(self, config: EksConfig) -> None:
-        self._config = config
+    def __init__(self, account: Account, *, read_seconds: float = 60.0) -> None:
+        """Read as an account; a whole read, repeated requests included, has a time limit."""
+        self._read_seconds = read_seconds
         self._threads = Threads(SYSTEM)
-        self._service = Service(config.aws())
+        self._service = Service(account, Use(service=SYSTEM, operations=OPERATIONS))
 
     @property
     def requests(self) -> Requests:
@@ -106,7 +75,7 @@ class Eks:
             raise Unavailable(SYSTEM, "the cluster's name is none that a cluster of EKS can have")
         return await self._threads.run(
             lambda stop: _Read(self._service, cluster, stop).report(version),
-            seconds=self._config.read_seconds,
+            seconds=self._read_seconds,
         )
 
 

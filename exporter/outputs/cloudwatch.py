@@ -6,12 +6,12 @@ When they are sent, again or never, is told in `cloudwatch_loop`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.aws import AwsConfig, Requests, Service, Threads
+from exporter.aws import Account, Requests, Service, Threads, Use
 from exporter.core.counters import Timings
 from exporter.core.points import Point
 
@@ -32,46 +32,27 @@ _MINUTE = 60
 _CLOSE_SECONDS = 2.0
 
 
-def _nowhere() -> str:
-    return ""
+# A call is tried once, since it is repeated by those who send.
+_USE = Use(service=SYSTEM, operations=(OPERATION,), repeated=False, compress_bytes=_COMPRESS_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudWatchConfig:
-    """Where points go: the namespace, the period they stand for, and limits, in seconds.
-
-    `region` counts where neither the environment nor an AWS profile names one; it may change.
-    """
+    """Where points go: the namespace, and the period that they stand for, in seconds."""
 
     namespace: str = "Kubernetes"
     period: int = _MINUTE
-    region: Callable[[], str] = _nowhere
-    connect_seconds: float = 3.0
-    silence_seconds: float = 8.0
     # One whole call, look-ups of names and renewal of credentials included.
     call_seconds: float = 14.0
-
-    def aws(self) -> AwsConfig:
-        """Return how the client is opened: a call is tried once, since it is repeated here."""
-        return AwsConfig(
-            service=SYSTEM,
-            operations=(OPERATION,),
-            region=self.region,
-            connect_seconds=self.connect_seconds,
-            silence_seconds=self.silence_seconds,
-            attempts=1,
-            retries="standard",
-            compress_bytes=_COMPRESS_BYTES,
-        )
 
 
 class CloudWatch:
     """Publishes points, all under one cluster's name."""
 
-    def __init__(self, config: CloudWatchConfig) -> None:
+    def __init__(self, account: Account, config: CloudWatchConfig) -> None:
         self._config = config
         self._threads = Threads(SYSTEM)
-        self._service = Service(config.aws())
+        self._service = Service(account, _USE)
 
     @property
     def call_seconds(self) -> float:

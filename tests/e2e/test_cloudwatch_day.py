@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from exporter.aws import Account, AwsConfig
 from exporter.cloudwatch_loop import CloudWatchLoop
 from exporter.core.model import Discovery, Node, Pod, Target
 from exporter.core.points import Minutes
@@ -88,7 +89,9 @@ class Day:
     def start(self) -> None:
         """Start an exporter that knows of nothing before it."""
         config = NodesConfig(port=self.sim.ipamd_port, timeout=2.0, allow_loopback=True)
-        self.door = CloudWatch(CloudWatchConfig(connect_seconds=1.0, silence_seconds=0.3))
+        self.door = CloudWatch(
+            Account(AwsConfig(connect_seconds=1.0, silence_seconds=0.3)), CloudWatchConfig()
+        )
         self.cloudwatch = CloudWatchLoop(
             self.door,
             lambda: "day",

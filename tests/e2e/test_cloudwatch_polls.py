@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.aws import Account, AwsConfig
 from exporter.cloudwatch_loop import CloudWatchLoop
 from exporter.core.model import (
     Discovery,
@@ -97,7 +98,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 async def played(name: str, period: int) -> None:
     now = [float(FIRST)]
-    door = CloudWatch(CloudWatchConfig(period=period))
+    door = CloudWatch(Account(AwsConfig()), CloudWatchConfig(period=period))
     loop = CloudWatchLoop(door, lambda: "golden", lambda _: None, lambda: now[0], Minutes(period))
     memory = Memory()
     for poll in scenario(name)[0]:

@@ -5,29 +5,22 @@ It stands in for STS and for the instance metadata service as well.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 import pytest
 
-from exporter.inputs.ec2 import Ec2, Ec2Config
+from exporter.inputs.ec2 import Ec2
+from tests.inputs.aws_answers import SECRET, Handler, Reply, asked, served
 
 T = TypeVar("T")
 Params = Mapping[str, str]
 Said = Mapping[str, Any]
-
-GOOD_KEY = "AKIDGOOD"
-SECRET = "not-to-be-told"
-REGION = "eu-central-1"
 
 
 def xml(said: object) -> str:
@@ -52,17 +45,6 @@ def document(action: str, said: Said) -> bytes:
         f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">\n'
         f"<requestId>00000000-0000</requestId>{xml(said)}</{action}Response>\n"
     ).encode()
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What is sent: of `body` only `sent` bytes where given, after `pause` seconds."""
-
-    status: int
-    body: bytes
-    sent: int | None = None
-    pause: float = 0.0
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def error(code: str, status: int = 400) -> Reply:
@@ -166,27 +148,13 @@ def _matches(said: Said, name: str, values: list[str]) -> bool:
             raise AssertionError(name)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave together
-    ec2: FakeEc2
+class _Handler(Handler):
+    fake: FakeEc2
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
         params = {name: value[0] for name, value in parse_qs(text).items()}
-        key, _, scope = self.headers.get("Authorization", "=").partition("=")[2].partition("/")
-        self.ec2.regions.append(scope.split("/")[1] if scope else "")
-        reply = self.ec2.reply(params, key)
-        if reply.pause:
-            time.sleep(reply.pause)
-        self.send_response(reply.status)
-        self.send_header("Content-Length", str(len(reply.body)))
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(reply.body[: reply.sent])
-        if reply.sent is not None:
-            self.close_connection = True
+        self.send(self.fake.reply(params, self.signed(self.fake)), "text/xml")
 
     def do_PUT(self) -> None:
         self._metadata(b"token")
@@ -196,50 +164,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._metadata(_ROLE if role else b"node-role")
 
     def _metadata(self, body: bytes) -> None:
-        self.ec2.metadata_asked.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.fake.metadata_asked.append(self.path)
+        self.send(Reply(200, body), "text/plain")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that have gone away."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-@contextmanager
-def serving(ec2: FakeEc2) -> Iterator[FakeEc2]:
+def serving(ec2: FakeEc2) -> AbstractContextManager[FakeEc2]:
     """Serve it on a port of loopback."""
-    handler = type("Handler", (_Handler,), {"ec2": ec2})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        ec2.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield ec2
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> pytest.MonkeyPatch:
-    """An environment with credentials and a region, and none of the caller's AWS files."""
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", GOOD_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_REGION", REGION)
-    return monkeypatch
+    return served(ec2, _Handler)
 
 
 def use(
@@ -250,16 +181,7 @@ def use(
 ) -> T:
     """Return what a call of the door returns, against this EC2."""
     aws.setenv("AWS_ENDPOINT_URL", ec2.url)
-    limits = {"connect_seconds": 1.0, "silence_seconds": 1.0, "attempts": 1, "retries": "standard"}
-
-    async def main() -> T:
-        door = Ec2(Ec2Config(**{**limits, **config}))
-        try:
-            return await call(door)
-        finally:
-            await door.close()
-
-    return asyncio.run(main())
+    return asked(Ec2, call, **config)
 
 
 def subnet(number: int = 1, **said: Any) -> dict[str, Any]:

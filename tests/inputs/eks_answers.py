@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from exporter.inputs.eks import Eks, EksConfig
-from tests.inputs.ec2_answers import SECRET, Reply
+from exporter.inputs.eks import Eks
+from tests.inputs.aws_answers import SECRET, Handler, Reply, asked, served
 
 T = TypeVar("T")
 Said = Mapping[str, Any]
@@ -125,54 +120,17 @@ class FakeEks:
         return error(MISSING, 404) if it is None else ok({"addon": it})
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave together
-    eks: FakeEks
+class _Handler(Handler):
+    fake: FakeEks
 
     def do_GET(self) -> None:
-        scope = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")
-        self.eks.regions.append(scope[2] if len(scope) > 2 else "")
-        reply = self.eks.reply(self.path)
-        if reply.pause:
-            time.sleep(reply.pause)
-        self.send_response(reply.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(reply.body)))
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(reply.body[: reply.sent])
-        if reply.sent is not None:
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.signed(self.fake)
+        self.send(self.fake.reply(self.path), "application/json")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that have gone away."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-@contextmanager
-def serving(eks: FakeEks) -> Iterator[FakeEks]:
+def serving(eks: FakeEks) -> AbstractContextManager[FakeEks]:
     """Serve it on a port of loopback."""
-    handler = type("Handler", (_Handler,), {"eks": eks})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        eks.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield eks
-        finally:
-            server.shutdown()
-            thread.join()
+    return served(eks, _Handler)
 
 
 def use(
@@ -183,13 +141,4 @@ def use(
 ) -> T:
     """Return what a call of the door returns, against this EKS."""
     aws.setenv("AWS_ENDPOINT_URL_EKS", eks.url)
-    limits = {"connect_seconds": 1.0, "silence_seconds": 1.0, "attempts": 1, "retries": "standard"}
-
-    async def main() -> T:
-        door = Eks(EksConfig(**{**limits, **config}))
-        try:
-            return await call(door)
-        finally:
-            await door.close()
-
-    return asyncio.run(main())
+    return asked(Eks, call, **config)

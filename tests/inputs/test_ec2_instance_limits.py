@@ -15,7 +15,8 @@ from exporter.core.model import InstanceType
 from exporter.inputs.ec2 import types_on_file
 from exporter.inputs.ec2.instance_types import read_types, write_types
 from exporter.inputs.ec2.operations import OPERATIONS
-from tests.inputs.ec2_answers import FakeEc2, aws, error, instance_type, serving
+from tests.inputs.aws_answers import aws
+from tests.inputs.ec2_answers import FakeEc2, error, instance_type, serving
 
 __all__ = ["aws"]
 
@@ -119,7 +120,9 @@ def loaders() -> tuple[Any, Any]:
     """botocore's way of loading models, and ours."""
     theirs = botocore.session.get_session().get_component("data_loader")
     ours = botocore.session.get_session().get_component("data_loader")
-    ours.file_loader = ModelLoader("ec2", OPERATIONS)
+    models = ModelLoader()
+    models.limit("ec2", OPERATIONS)
+    ours.file_loader = models
     return theirs, ours
 
 

@@ -10,12 +10,10 @@ import pytest
 
 from exporter.core.model import Eni, InstanceType, Reservation, Subnet
 from exporter.inputs.ec2 import Ec2, types_on_file
+from tests.inputs.aws_answers import GOOD_KEY, Reply, aws
 from tests.inputs.ec2_answers import (
-    GOOD_KEY,
     FakeEc2,
-    Reply,
     attachment,
-    aws,
     eni,
     error,
     instance_type,

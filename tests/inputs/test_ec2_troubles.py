@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from exporter.aws import Account, AwsConfig
 from exporter.core.model import Unavailable
-from exporter.inputs.ec2 import Ec2, Ec2Config, types_on_file
+from exporter.inputs.ec2 import Ec2, types_on_file
 from exporter.inputs.ec2.calls import Calls
+from tests.inputs.aws_answers import REGION, SECRET, Reply, aws, role
 from tests.inputs.ec2_answers import (
-    REGION,
-    SECRET,
     FakeEc2,
-    Reply,
-    aws,
     document,
     eni,
     error,
@@ -31,7 +29,7 @@ from tests.inputs.ec2_answers import (
     use,
 )
 
-__all__ = ["aws"]
+__all__ = ["aws", "role"]
 
 GOOD = document("DescribeSubnets", {"subnetSet": [subnet()]})
 LOST = {key: it for key, it in subnet().items() if key != "availableIpAddressCount"}
@@ -185,7 +183,7 @@ def test_a_type_that_is_not_whole_is_read_from_the_file(part: str, aws: pytest.M
 
 def test_nothing_is_asked_for_a_read_that_was_given_up(aws: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
-    pages = Calls(Ec2Config()).pages(stop, "DescribeSubnets")
+    pages = Calls(Account(AwsConfig())).pages(stop, "DescribeSubnets")
     stop.set()
     with pytest.raises(Unavailable, match="ec2: given up"):
         next(pages)
@@ -362,16 +360,6 @@ def test_requests_are_signed_for_no_longer_than_credentials_last(
     assert ec2.keys == ["AKIDOLD", *["AKIDNEW"] * 3]
 
 
-@pytest.fixture
-def role(aws: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An IAM role for the pod's service account; returns where its token is mounted."""
-    aws.delenv("AWS_ACCESS_KEY_ID")
-    aws.delenv("AWS_SECRET_ACCESS_KEY")
-    aws.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/exporter")
-    aws.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-    return tmp_path / "token"
-
-
 def test_a_role_is_assumed_as_soon_as_it_may_be(aws: pytest.MonkeyPatch, role: Path) -> None:
     ec2 = FakeEc2(subnets=[subnet()])
     ec2.instead["AssumeRoleWithWebIdentity"] = [error("AccessDenied", 403)]
@@ -474,7 +462,7 @@ def test_reads_that_hang_do_not_pile_up(aws: pytest.MonkeyPatch) -> None:
 
 
 async def _open_and(read: Read) -> None:
-    await read(Ec2(Ec2Config(silence_seconds=0.4, read_seconds=0.2, attempts=1)))
+    await read(Ec2(Account(AwsConfig(silence_seconds=0.4, attempts=1)), read_seconds=0.2))
 
 
 def test_a_read_that_is_cancelled_ends_at_once(aws: pytest.MonkeyPatch) -> None:
@@ -495,11 +483,11 @@ def test_a_read_that_is_cancelled_ends_at_once(aws: pytest.MonkeyPatch) -> None:
 
 PROGRAM = """
 import asyncio
-from exporter.inputs.ec2 import Ec2, Ec2Config, types_on_file
-from exporter.inputs.ec2.calls import Calls
+from exporter.aws import Account, AwsConfig
+from exporter.inputs.ec2 import Ec2
 
 async def main():
-    door = Ec2(Ec2Config(silence_seconds=60))
+    door = Ec2(Account(AwsConfig(silence_seconds=60)))
     reading = asyncio.ensure_future(door.read_subnets(["subnet-1"]))
     await asyncio.to_thread(input)
     reading.cancel()

@@ -9,7 +9,7 @@ import pytest
 from exporter.core.eks import ADDON_ISSUES, CLUSTER_ISSUES, Addon, EksCluster, EksReport, counted
 from exporter.core.model import ControlPlane, Unavailable
 from exporter.inputs.eks import Eks
-from tests.inputs.ec2_answers import REGION, aws
+from tests.inputs.aws_answers import REGION, aws
 from tests.inputs.eks_answers import (
     ADDON,
     CLUSTER,

@@ -11,7 +11,7 @@ import pytest
 from exporter.core.eks import EksReport
 from exporter.core.model import Unavailable
 from exporter.inputs.eks import Eks
-from tests.inputs.ec2_answers import SECRET, Reply, aws
+from tests.inputs.aws_answers import SECRET, Reply, aws
 from tests.inputs.eks_answers import (
     ADDON,
     CLUSTER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -18,7 +17,7 @@ from botocore.exceptions import HTTPClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.aws import Service
+from exporter.aws import Account
 from exporter.aws.errors import Refused, Untrusted
 from exporter.core.catalog import Measure
 from exporter.core.counters import Timings
@@ -27,12 +26,14 @@ from exporter.core.points import MAX_DIMENSION, Point
 from exporter.outputs.cloudwatch import MAX_BYTES, CloudWatch, CloudWatchConfig, datum
 from exporter.sim.cloudwatch_api import CloudWatchApi, shown
 from tests.conftest import NetworkRefused
+from tests.inputs.aws_answers import SECRET, asked, aws
 from tests.inputs.ec2_answers import FakeEc2, serving
 from tests.sim.cloudwatch_parts import NOW, REGION, served, troubled
 
+__all__ = ["aws"]
+
 T = TypeVar("T")
 MINUTE = int(NOW) // 60 * 60
-SECRET = "not-to-be-told"
 
 ADDS = Point("addReqCount", "Count", Measure.GAIN, MINUTE, 7)
 TIMES = Point(
@@ -46,17 +47,6 @@ FREE = Point("subnetFreeIPs", "Count", Measure.GAUGE, MINUTE, 151, "subnet-a")
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment with credentials and a region, and none of the caller's AWS files."""
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDGOOD")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_REGION", REGION)
-    return monkeypatch
-
-
-@pytest.fixture
 def cloudwatch(aws: pytest.MonkeyPatch) -> Iterator[CloudWatchApi]:
     with served() as (api, url):
         aws.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", url)
@@ -66,15 +56,10 @@ def cloudwatch(aws: pytest.MonkeyPatch) -> Iterator[CloudWatchApi]:
 def use(call: Callable[[CloudWatch], Awaitable[T]], **config: Any) -> T:
     """Return what a call of the door returns."""
 
-    async def main() -> T:
-        limits = {"connect_seconds": 1.0, "silence_seconds": 0.5}
-        door = CloudWatch(CloudWatchConfig(**{**limits, **config}))
-        try:
-            return await call(door)
-        finally:
-            await door.close()
+    def opened(account: Account, **its_own: Any) -> CloudWatch:
+        return CloudWatch(account, CloudWatchConfig(**its_own))
 
-    return asyncio.run(main())
+    return asked(opened, call, **{"silence_seconds": 0.5, **config})
 
 
 def send(points: Sequence[Point] = (ADDS,), cluster: str = "prod", **config: Any) -> None:
@@ -387,12 +372,8 @@ def test_the_endpoint_is_the_one_that_botocores_own_variables_name(
 ) -> None:
     for name, value in environ.items():
         aws.setenv(name, value)
-    service = Service(CloudWatchConfig().aws())
-    data = [datum(ADDS, "prod", period=60)]
-    with pytest.raises(Unavailable) as told:
-        service.call("PutMetricData", Namespace="Kubernetes", MetricData=data)
-    service.close()
+    told = trouble()
     # The tests' own network ends the call where it would leave this machine.
-    cause = told.value.__cause__
+    cause = told.__cause__
     assert isinstance(cause, HTTPClientError)
     assert repr(cause.kwargs["error"]) == repr(NetworkRefused(f"name look-up of {host!r}"))

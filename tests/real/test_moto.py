@@ -14,7 +14,8 @@ import pytest
 from exporter.aws import Requests
 from exporter.core.model import Eni, InstanceType, Reservation, Subnet, Unavailable
 from exporter.inputs.ec2 import Ec2, types_on_file
-from tests.inputs.ec2_answers import REGION, FakeEc2, aws, tag_set, use
+from tests.inputs.aws_answers import REGION, aws
+from tests.inputs.ec2_answers import FakeEc2, tag_set, use
 from tests.inputs.eks_answers import FakeEks
 from tests.inputs.eks_answers import use as use_eks
 

@@ -13,6 +13,7 @@ from typing import Any
 import botocore.session
 import pytest
 
+from exporter.aws import Account, AwsConfig
 from exporter.cloudwatch_loop import CloudWatchLoop
 from exporter.core.counters import (
     ADD_REQUESTS,
@@ -26,7 +27,7 @@ from exporter.core.report import Memory, step
 from exporter.outputs.cloudwatch import CloudWatch, CloudWatchConfig
 from tests.builders import read, reading, snapshot, subnet_usage
 from tests.contracts.test_cloudwatch_dashboards import ALL, DASHBOARD
-from tests.inputs.ec2_answers import REGION, aws
+from tests.inputs.aws_answers import REGION, aws
 
 __all__ = ["aws"]
 
@@ -64,7 +65,7 @@ def moto() -> Iterator[str]:
 async def publish(minute: int) -> None:
     """Publish two minutes, the second of them with all of one subnet."""
     now = [float(minute)]
-    door = CloudWatch(CloudWatchConfig())
+    door = CloudWatch(Account(AwsConfig()), CloudWatchConfig())
     loop = CloudWatchLoop(door, lambda: "prod", lambda _: None, lambda: now[0], Minutes(60))
     memory = Memory()
     for second, pods, adds, dels, calls, spent in CYCLES:

@@ -3,8 +3,7 @@
 The only place that calls EC2.
 """
 
-from exporter.inputs.ec2.config import Ec2Config
 from exporter.inputs.ec2.door import Ec2
 from exporter.inputs.ec2.instance_types import types_on_file
 
-__all__ = ["Ec2", "Ec2Config", "types_on_file"]
+__all__ = ["Ec2", "types_on_file"]

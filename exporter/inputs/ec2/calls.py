@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exporter.aws import Requests, Service
+from exporter.aws import Account, Requests, Service, Use
 from exporter.aws.errors import Malformed
 from exporter.core.model import Unavailable
-from exporter.inputs.ec2.config import Ec2Config
-from exporter.inputs.ec2.operations import SYSTEM
+from exporter.inputs.ec2.enis import hand_over
+from exporter.inputs.ec2.operations import OPERATIONS, SYSTEM
 
 # EC2 API reference: the most items on a page, and the most values of a filter.
 _PAGE_SIZE = 1000
@@ -21,8 +21,10 @@ _MAX_VALUES = 200
 class Calls:
     """Reads the answers of EC2's operations to their last page."""
 
-    def __init__(self, config: Ec2Config) -> None:
-        self._service = Service(config.aws())
+    def __init__(self, account: Account) -> None:
+        # ENIs are left to our own parser.
+        use = Use(service=SYSTEM, operations=OPERATIONS, prepare=hand_over)
+        self._service = Service(account, use)
 
     def requests(self) -> Requests:
         """Return how many requests there were, by service, operation and outcome."""

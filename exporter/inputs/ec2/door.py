@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from exporter.aws import Requests, Threads
+from exporter.aws import Account, Requests, Threads
 from exporter.core.model import Eni, InstanceType, Subnet, Unavailable
 from exporter.inputs.ec2.calls import Calls
-from exporter.inputs.ec2.config import Ec2Config
 from exporter.inputs.ec2.enis import OPERATION as _ENIS
 from exporter.inputs.ec2.enis import EniPage
 from exporter.inputs.ec2.instance_types import OPERATION as _TYPES
@@ -27,11 +27,22 @@ _CLOSE_SECONDS = 2.0
 class Ec2:
     """Reads EC2; every method raises `Unavailable` alone, and the next call starts afresh."""
 
-    def __init__(self, config: Ec2Config) -> None:
-        self._config = config
+    def __init__(
+        self,
+        account: Account,
+        *,
+        read_seconds: float = 120.0,
+        reservation_seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read as an account; a whole read, its pages and repeated requests, has a time limit.
+
+        Reservations of subnets are kept for some seconds.
+        """
+        self._read_seconds = read_seconds
         self._threads = Threads(SYSTEM)
-        self._calls = Calls(config)
-        self._subnets = Subnets(self._calls, config.clock, keep_seconds=config.reservation_seconds)
+        self._calls = Calls(account)
+        self._subnets = Subnets(self._calls, clock, keep_seconds=reservation_seconds)
         self._types: dict[str, InstanceType | None] = {}
 
     @property
@@ -85,7 +96,7 @@ class Ec2:
         return {name: it for name, it in found.items() if it is not None}
 
     async def _run(self, call: Callable[[threading.Event], T]) -> T:
-        return await self._threads.run(call, seconds=self._config.read_seconds)
+        return await self._threads.run(call, seconds=self._read_seconds)
 
     def _read_enis(
         self, vpc_ids: Sequence[str], subnet_ids: Sequence[str], stop: threading.Event
