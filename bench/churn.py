@@ -1,15 +1,15 @@
-"""What happens to the world of a soak before each cycle: faults, events, and a step of life.
+"""What happens to a simulated world before each cycle: faults, events, and a step of life.
 
-The seed alone decides it. Faults and events are those of the simulator.
+The seed alone decides it. Faults and events are those of the simulator. Soak and tests share it.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, islice
+from typing import Any, Protocol
 
-from bench.peers import World
 from exporter.sim.faults import Fault
 
 # These cost a cycle the whole time limit, or megabytes, so only a cycle in so many has one.
@@ -17,7 +17,6 @@ SLOW = (Fault.HANG, Fault.HANG_CONNECT, Fault.DRIP, Fault.ENDLESS, Fault.GZIP_BO
 QUICK = tuple(fault for fault in Fault if fault not in SLOW)
 SLOW_EVERY = 10
 _SLOW_NODES = 3
-_SHARE = 20
 _MOST_JOINING = 3
 # What happens to a pod stays until another event; `run` brings it back.
 EVENTS = (
@@ -37,22 +36,38 @@ EVENTS = (
 )
 
 
+class World(Protocol):
+    """A simulated cluster, by its control."""
+
+    def control(self, path: str, body: object = None) -> Any:
+        """Return what the control answers; a body makes it a POST."""
+
+    def nodes(self) -> list[str]:
+        """Return the names of the nodes that run aws-node."""
+
+    def step(self) -> None:
+        """Move every node on."""
+
+
 class Churn:
     """The troubles of a world, one round of them after the other."""
 
-    def __init__(self, world: World, seed: int) -> None:
-        """Trouble a world, as the seed decides."""
+    def __init__(self, world: World, seed: int, *, share: int = 20) -> None:
+        """Trouble one of so many nodes of a world in each round, as the seed decides."""
         self._world = world
         self._random = random.Random(seed)
+        self._share = share
+        self._quick = cycle(QUICK)
         self._events = cycle(EVENTS)
         self._victims: list[str] = []
+        self._size = len(world.nodes())
         self._rounds = 0
 
     def next(self, *, slow: bool = True) -> None:
         """Heal what was out of order, put other nodes out of order, and let life go on.
 
-        A twentieth of the nodes has a fault, and something happens to one in 200. There are as many
-        nodes as there were at first. Without `slow`, no fault takes a cycle longer.
+        Something happens to one node in 200 beside. There are as many nodes as there were at first.
+        Without `slow`, no fault takes a cycle longer.
         """
         self._rounds += 1
         self._world.control("/faults", {"nodes": "all", "fault": None})
@@ -64,14 +79,15 @@ class Churn:
         self._world.step()
 
     def _faults(self, nodes: Sequence[str], slow: bool) -> Iterator[tuple[Fault, list[str]]]:
-        chosen = self._random.sample(nodes, max(len(nodes) // _SHARE, 1))
+        chosen = self._random.sample(nodes, max(len(nodes) // self._share, 1))
         if slow:
             kind = SLOW[self._rounds // SLOW_EVERY % len(SLOW)]
             yield kind, chosen[:_SLOW_NODES]
             chosen = chosen[_SLOW_NODES:]
-        for number, fault in enumerate(QUICK):
-            if names := chosen[number :: len(QUICK)]:
-                yield fault, names
+        # Where there are fewer nodes than faults, the next round goes on with those left.
+        faults = list(islice(self._quick, min(len(chosen), len(QUICK))))
+        for number, fault in enumerate(faults):
+            yield fault, chosen[number :: len(faults)]
 
     def _happen(self, nodes: Sequence[str]) -> None:
         event = next(self._events)
@@ -83,5 +99,5 @@ class Churn:
 
     def _replace(self, nodes: int) -> None:
         """Have nodes join in place of those that left."""
-        for _ in range(min(self._world.size.nodes - nodes, _MOST_JOINING)):
+        for _ in range(min(self._size - nodes, _MOST_JOINING)):
             self._world.control("/events", {"event": "join", "nodes": []})

@@ -110,6 +110,11 @@ class Simulation:
         """Move the cluster on by one step."""
         self.control("/step", {})
 
+    def nodes(self) -> list[str]:
+        """Return the names of the nodes that run aws-node."""
+        found = self.control("/state")["nodes"]
+        return [node["name"] for node in found if node["kind"] == "regular"]
+
     def truth(self) -> Mapping[str, Any]:
         """Return what an ideal reader knows now."""
         answer: Mapping[str, Any] = self.control("/truth")

@@ -70,7 +70,7 @@ def test_the_collectors_part_finds_the_exporter_alone_and_keeps_its_labels(tmp_p
         with prometheus_with(tmp_path, config) as url:
             read = eventually(lambda: query(url, "vpc_cni_node_read") or None, "there are figures")
             targets = query(url, "up")
-        nodes = {it["name"] for it in sim.control("/state")["nodes"] if it["kind"] == "regular"}
+        nodes = set(sim.nodes())
     assert targets is not None
     assert [value for _, value in targets] == [1.0]
     assert {labels["node"] for labels, _ in read} == nodes
