@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from exporter.sim.cloudwatch_api import CloudWatchApi, Plan, Trouble, shown
-from exporter.sim.listener import Listener
+from exporter.sim.listener import Listener, signing
 
 # A client needs some to sign with; nobody checks them.
-_KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
 _DOWN = "down"
 
 
@@ -23,14 +22,7 @@ class CloudWatchServer:
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which botocore finds this CloudWatch and signs for it."""
-        return {
-            "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
-            "AWS_REGION": self.api.region,
-            "AWS_DEFAULT_REGION": self.api.region,
-            "AWS_ACCESS_KEY_ID": _KEY,
-            "AWS_SECRET_ACCESS_KEY": _SECRET,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return {"AWS_ENDPOINT_URL_CLOUDWATCH": self.url, **signing(self.api.region)}
 
     async def start(self) -> None:
         """Open the port."""

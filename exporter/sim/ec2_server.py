@@ -17,14 +17,13 @@ from exporter.sim.ec2_types import TYPES
 from exporter.sim.ec2_uses import Insight, Page, Use
 from exporter.sim.flags import is_on
 from exporter.sim.ledger import Ledger
-from exporter.sim.listener import Listener
+from exporter.sim.listener import Listener, signing
 from exporter.sim.living.host import LivingIpamd
 from exporter.sim.nodes import Kind
 from exporter.sim.troubles import ANY, Plan, Trouble
 from exporter.sim.vpc import NewEni, Subnet, Vpc
 
 # A client needs some to sign with; nobody checks them.
-_KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
 _DOWN = "down"
 _FREE = "vpc_cni_subnet_free_ip_addresses"
 _NO_INSTANCE = frozenset({Kind.FARGATE, Kind.HYBRID})
@@ -69,14 +68,7 @@ class Ec2Server:
     def environment(self) -> dict[str, str]:
         """Return the variables by which botocore finds this EC2 and signs for it."""
         zone = next(iter(self._vpc.subnets.values())).zone
-        return {
-            "AWS_ENDPOINT_URL_EC2": self.url,
-            "AWS_REGION": zone[:-1],
-            "AWS_DEFAULT_REGION": zone[:-1],
-            "AWS_ACCESS_KEY_ID": _KEY,
-            "AWS_SECRET_ACCESS_KEY": _SECRET,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return {"AWS_ENDPOINT_URL_EC2": self.url, **signing(zone[:-1])}
 
     async def start(self) -> None:
         """Open the port."""

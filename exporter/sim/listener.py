@@ -5,6 +5,18 @@ port.
 from aiohttp import web
 
 _HOST = "127.0.0.1"
+_KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
+
+
+def signing(region: str) -> dict[str, str]:
+    """Return the variables by which botocore signs for a simulated region."""
+    return {
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": _KEY,
+        "AWS_SECRET_ACCESS_KEY": _SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 class Listener:
