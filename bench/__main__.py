@@ -131,8 +131,8 @@ def _at(peers: World, scale: Scale, found: Found) -> Found:
     if not seconds:
         return found
     _say("everything at once")
-    thaw = seconds * _COLLECTED_AFTER if main else None
-    load = runs.load(peers, seconds, *OTHERS, thaw=thaw)
+    full_every = seconds * _COLLECTED_AFTER if main else None
+    load = runs.load(peers, seconds, *OTHERS, full_every=full_every)
     peaks = {**found.peaks, nodes: load.peak_resident_mib}
     return dataclasses.replace(found, peaks=peaks, load=load if main else found.load)
 

@@ -28,6 +28,7 @@ from bench.notes import (
     CYCLE,
     FELT_SECONDS,
     HOURLY,
+    PUBLISH,
     REFRESH,
     SURVEY,
     Notebook,
@@ -43,6 +44,7 @@ _NOTED_EVERY_SECONDS = 0.5
 LOOPS: Mapping[tuple[ModuleType, str], Mapping[str, str]] = {
     (running, "IpamdLoop"): {"collect": CYCLE},
     (aws, "SubnetLoop"): {"survey": SURVEY, "refresh": REFRESH},
+    (aws, "CloudWatchLoop"): {"tend": PUBLISH},
 }
 
 
@@ -162,14 +164,14 @@ _run = app.run
 
 
 @contextlib.contextmanager
-def _watched(watch: Watch, thaw: float | None) -> Iterator[None]:
+def _watched(watch: Watch, full_every: float | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for (place, name), works in LOOPS.items():
             stack.enter_context(mock.patch.object(place, name, watch.loop(place, name, works)))
         stack.enter_context(mock.patch.object(running, "Garbage", watch.garbage()))
         stack.enter_context(mock.patch.object(app, "run", watch.run))
-        if thaw is not None:
-            stack.enter_context(mock.patch.object(garbage, "_THAW_SECONDS", thaw))
+        if full_every is not None:
+            stack.enter_context(mock.patch.object(garbage, "_FULL_SECONDS", full_every))
         yield
 
 
@@ -181,14 +183,14 @@ def main() -> None:
     parser.add_argument("--no-lag", action="store_true", help="leave the loop alone")
     parser.add_argument("--objects", action="store_true", help="count objects after each cycle")
     parser.add_argument(
-        "--thaw", type=float, help="seconds between two full collections, which is an hour"
+        "--full-every", type=float, help="seconds between two full collections, which is an hour"
     )
     parser.add_argument("flags", nargs="*", help="what `vpc-cni-exporter run` is given")
     options = parser.parse_args()
     with open(options.file, "w", encoding="utf-8") as file:
         told = {CYCLE: _objects if options.objects else _read}
         watch = Watch(Notebook(file), Gate(), options.on_demand, not options.no_lag, told)
-        with _watched(watch, options.thaw):
+        with _watched(watch, options.full_every):
             cli.main(["run", *options.flags])
 
 

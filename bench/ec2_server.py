@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -22,10 +20,10 @@ from itertools import cycle, islice
 from typing import Any
 from urllib.parse import urlencode
 
+from bench.serving import serve
 from exporter.sim.ec2_actions import Ec2
 from exporter.sim.ec2_api import Ec2Api
 from exporter.sim.fleet import ZONES
-from exporter.sim.listener import Listener
 from exporter.sim.vpc import (
     Instance,
     NewEni,
@@ -127,18 +125,6 @@ def _tags(instance: str) -> Mapping[str, str]:
     }
 
 
-def environment(url: str) -> dict[str, str]:
-    """Return the variables by which botocore finds this EC2 and signs for it."""
-    return {
-        "AWS_ENDPOINT_URL_EC2": url,
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_REGION": ZONES[0][:-1],
-        "AWS_DEFAULT_REGION": ZONES[0][:-1],
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
 def _write_everything(ec2: Ec2) -> None:
     """List all ENIs once: what was written is kept, and listings cost little from then on."""
     fields = dict(_LISTING)
@@ -148,19 +134,6 @@ def _write_everything(ec2: Ec2) -> None:
         if not found:
             return
         fields["NextToken"] = rest.partition(b"<")[0].decode()
-
-
-async def _serve(ec2: Ec2) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    # Its standard input is a pipe that ends with whoever started it.
-    loop.add_reader(sys.stdin.fileno(), stopped.set)
-    listener = Listener(Ec2Api(ec2).application())
-    await listener.start()
-    print(json.dumps({"aws_environment": environment(listener.url)}), flush=True)
-    await stopped.wait()
-    await listener.stop()
 
 
 def main() -> None:
@@ -176,7 +149,7 @@ def main() -> None:
         machines = list(made_up(-(-options.enis // ENIS_PER_INSTANCE)))
     ec2 = Ec2(filled(machines, options.enis))
     _write_everything(ec2)
-    asyncio.run(_serve(ec2))
+    asyncio.run(serve(Ec2Api(ec2).application(), "AWS_ENDPOINT_URL_EC2"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-CYCLE, SURVEY, REFRESH = "cycle", "survey", "refresh"
+CYCLE, SURVEY, REFRESH, PUBLISH = "cycle", "survey", "refresh", "publish"
 # What Python collects by itself, and what the exporter has it collect once an hour.
 COLLECTION, HOURLY = "collection", "hourly collection"
 # A collection of garbage in so many seconds is felt by nobody.

@@ -78,6 +78,16 @@ def _ec2_settings(facts: Facts) -> Settings:
     return {"EXPORTER_SOURCES": "ipamd,ec2", **facts["aws_environment"]}
 
 
+def _cloudwatch(_size: Size, _facts: Facts) -> Sequence[str]:
+    return ("bench.cloudwatch_server",)
+
+
+def _cloudwatch_settings(facts: Facts) -> Settings:
+    # As many metrics as there can be: those of subnets too.
+    wanted = {"EXPORTER_CLOUDWATCH": "true", "EXPORTER_CLOUDWATCH_SUBNETS": "true"}
+    return {**wanted, **facts["aws_environment"]}
+
+
 FLEET = "fleet"
 # The fleet comes first: what it tells of itself the others are given.
 PEERS: Mapping[str, Peer] = {
@@ -86,6 +96,11 @@ PEERS: Mapping[str, Peer] = {
         command=_ec2,
         settings=_ec2_settings,
         hurry={"EXPORTER_EC2_ENIS_INTERVAL": "4", "EXPORTER_EC2_SUBNETS_INTERVAL": "2"},
+    ),
+    "cloudwatch": Peer(
+        command=_cloudwatch,
+        settings=_cloudwatch_settings,
+        hurry={"EXPORTER_CLOUDWATCH_INTERVAL": "2"},
     ),
 }
 OTHERS = tuple(name for name in PEERS if name != FLEET)

@@ -31,6 +31,7 @@ from exporter.core.model import (
     Target,
 )
 from exporter.core.report import Memory, Report, step
+from exporter.garbage import Garbage
 from exporter.outputs.prometheus import Block, Format, Selection, Sheet, draw
 
 NODES = 5_000
@@ -121,6 +122,7 @@ def _timed(work: Callable[[], object]) -> float:
 def measure(nodes: int = NODES) -> dict[str, float]:
     """Return the milliseconds of both for one report of `nodes` nodes, and their ratio."""
     tables = Selection().tables()
+    Garbage(time.monotonic).start()  # as in the daemon, for both
     sheet = Sheet()
     ours, theirs, lines = [], [], 0
     for report in reports(nodes, ROUNDS):

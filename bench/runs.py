@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from bench.found import Answers, Cycles, Faulty, Idle, Load, Sequential, Surveys
-from bench.notes import COLLECTION, CYCLE, HOURLY, REFRESH, SURVEY, Span
+from bench.notes import COLLECTION, CYCLE, HOURLY, PUBLISH, REFRESH, SURVEY, Span
 from bench.peers import FLEET, World, hurry
 from bench.processes import DAEMON_CORE, running
 from bench.watched import Options, Scraper, watched
@@ -100,12 +100,12 @@ def answers(world: World, seconds: float, *peers: str) -> Answers:
     )
 
 
-def load(world: World, seconds: float, *peers: str, thaw: float | None = None) -> Load:
+def load(world: World, seconds: float, *peers: str, full_every: float | None = None) -> Load:
     """Return loop lag and memory while everything is at work, a scrape a second among it.
 
-    After `thaw` seconds garbage is collected in full, as it is once an hour.
+    After `full_every` seconds garbage is collected in full, as it is once an hour.
     """
-    options = Options(thaw=thaw)
+    options = Options(full_every=full_every)
     with watched(world, *peers, options=options, **hurry(*peers)) as daemon:
         daemon.ready()
         with Scraper(daemon, pause=_BEAT_SECONDS):
@@ -119,7 +119,7 @@ def load(world: World, seconds: float, *peers: str, thaw: float | None = None) -
         nodes=world.size.nodes,
         enis=world.size.enis,
         lags=tuple(lag for lag in notes.lags if lag[0] >= first),
-        spans=tuple(notes.of(CYCLE, SURVEY, REFRESH, COLLECTION, HOURLY)),
+        spans=tuple(notes.of(CYCLE, SURVEY, REFRESH, PUBLISH, COLLECTION, HOURLY)),
         peak_resident_mib=peak,
     )
 

@@ -28,12 +28,12 @@ _HTTP_SECONDS = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How a daemon is watched: cycles on demand or by its interval, with its loop probed or not,
-    its objects counted or not, full collections of garbage every `thaw` seconds or every hour."""
+    its objects counted or not, all garbage collected every `full_every` seconds or each hour."""
 
     on_demand: bool = False
     lag: bool = True
     objects: bool = False
-    thaw: float | None = None
+    full_every: float | None = None
     core: int | None = DAEMON_CORE
 
     def flags(self) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Options:
             *(("--on-demand",) if self.on_demand else ()),
             *(() if self.lag else ("--no-lag",)),
             *(("--objects",) if self.objects else ()),
-            *((f"--thaw={self.thaw}",) if self.thaw is not None else ()),
+            *((f"--full-every={self.full_every}",) if self.full_every is not None else ()),
         )
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import uvloop
 
-from exporter import __version__, app, checking, demo, logs, reference
+from exporter import __version__, allocator, app, checking, demo, logs, reference
 from exporter.core.model import Unavailable
 from exporter.outputs.guard import WebConfigError
 from exporter.settings import FIELDS, Loaded, SettingsError, flag, load, variable
@@ -110,6 +110,7 @@ def _run(flags: Mapping[str, str]) -> None:
     for warning in loaded.warnings:
         log.warning(warning)
     _raise_descriptor_limit()
+    allocator.give_back()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(loaded))

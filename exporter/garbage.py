@@ -1,7 +1,8 @@
 """Keeps Python's cycle collector from stopping the event loop over what lives from cycle to cycle.
 
-A fleet's readings and drawn rows are a million objects without reference cycles. Walking them all
-stops the process for a tenth of a second, again and again, and finds nothing.
+A fleet's readings and drawn rows are some hundred thousand objects without reference cycles, and
+the program itself as many again. Walking them all stops the process for a tenth of a second, again
+and again, and finds nothing.
 """
 
 from __future__ import annotations
@@ -10,27 +11,32 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Frozen objects are still freed when nothing refers to them; only cycles among them would stay.
-_THAW_SECONDS = 3600.0
-_YOUNG_OBJECTS = 50_000
+# Young objects are walked once or twice, and then left alone but for once an hour.
+_YOUNG_OBJECTS = 20_000
+_AT_ONCE, _NEVER = 0, 2**31 - 1
+_FULL_SECONDS = 3600.0
+# By then code and descriptions of services are loaded, which stay until the end.
+_FIRST_CYCLES = 3
 
 
 @dataclass(slots=True)
 class Garbage:
-    """Sets aside what a cycle leaves; once an hour everything is looked through."""
+    """Collects young garbage in small portions, and all of it once an hour."""
 
     clock: Callable[[], float]
-    _thawed: float = 0.0
+    _collected: float = 0.0
+    _cycles: int = 0
 
     def start(self) -> None:
-        """Look through young objects less often than the default of every 700."""
-        gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
-        self._thawed = self.clock()
+        """Look through young objects in portions that nobody feels."""
+        gc.set_threshold(_YOUNG_OBJECTS, _AT_ONCE, _NEVER)
+        self._collected = self.clock()
 
     def after_cycle(self) -> None:
-        """Set aside what lives now."""
-        if self.clock() - self._thawed >= _THAW_SECONDS:
-            self._thawed = self.clock()
-            gc.unfreeze()
+        """Set aside for good what the start leaves; look through everything else once an hour."""
+        self._cycles += 1
+        if self._cycles <= _FIRST_CYCLES:
+            gc.freeze()
+        elif self.clock() - self._collected >= _FULL_SECONDS:
+            self._collected = self.clock()
             gc.collect()
-        gc.freeze()

@@ -24,24 +24,43 @@ def _as_it_was() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_what_lives_after_a_cycle_is_no_longer_walked() -> None:
+def test_young_objects_are_looked_through_and_old_ones_left_alone() -> None:
+    Garbage(lambda: 0.0).start()
+    gc.collect()
+    before = [generation["collections"] for generation in gc.get_stats()]
+    kept: list[list[int]] = [[] for _ in range(200_000)]
+    collected = [it["collections"] - was for it, was in zip(gc.get_stats(), before, strict=True)]
+    assert collected[0] + collected[1] >= 9
+    assert collected[1] >= 4
+    assert collected[2] == 0
+    assert len(kept) == 200_000
+
+
+def test_what_the_start_leaves_is_no_longer_walked_and_what_comes_later_is() -> None:
     garbage = Garbage(lambda: 0.0)
     garbage.start()
     gc.unfreeze()
+    for _ in range(3):
+        garbage.after_cycle()
+    started = gc.get_freeze_count()
+    later = [Ring() for _ in range(1_000)]
     garbage.after_cycle()
-    assert gc.get_freeze_count() > 1_000
+    assert started > 1_000
+    assert gc.get_freeze_count() <= started
+    assert len(later) == 1_000
 
 
-def test_a_ring_that_was_set_aside_is_freed_within_the_hour() -> None:
+def test_a_ring_that_came_to_lie_among_old_objects_is_freed_within_the_hour() -> None:
     now = 0.0
     garbage = Garbage(lambda: now)
     garbage.start()
+    for _ in range(3):
+        garbage.after_cycle()
     ring = Ring()
     alive = weakref.ref(ring)
-    garbage.after_cycle()
+    gc.collect(1)
     del ring
-    gc.collect()
-    assert alive() is not None
+    gc.collect(1)
     now = 3_599.0
     garbage.after_cycle()
     assert alive() is not None

@@ -7,7 +7,7 @@ that must agree with it (the exposition, docs/METRICS.md, rules, dashboards) is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from functools import partial
 from itertools import repeat
@@ -24,7 +24,7 @@ from exporter.core.health import (
     Source,
     SourceHealth,
 )
-from exporter.core.model import IpMode, Reason
+from exporter.core.model import BlockedBy, IpMode, Reason
 from exporter.core.report import Report, Totals
 from exporter.core.subnets import SubnetUsage
 from exporter.core.upgrade import addresses_ready
@@ -118,7 +118,8 @@ class CloudWatchMetric(OnCloudWatch, Generic[Row]):
 class Metric(Generic[Row]):
     """One published metric; `samples` reads it off one row of its scope.
 
-    `value` says the same where there is one sample at most: most are, and quicker to draw.
+    `value` says the same where there is one sample at most, `by_label` where only further labels
+    tell the samples apart: nearly all are one or the other, and quicker to draw.
     `cloudwatch` are its names on CloudWatch, each with the values of its last label that are
     summed there, none where all are.
     """
@@ -131,6 +132,7 @@ class Metric(Generic[Row]):
     samples: Callable[[Row], Iterable[Sample]]
     labels: tuple[str, ...]
     value: Callable[[Row], float | None] | None = None
+    by_label: Callable[[Row], Labelled] | None = None
     cloudwatch: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def on_cloudwatch(self, **names: str) -> Metric[Row]:
@@ -191,7 +193,8 @@ def labelled(
     def samples(row: Row) -> Iterable[Sample]:
         return [("", key, found) for key, found in values(row).items() if found is not None]
 
-    return Metric(_full(scope, name, unit), scope, _kind(unit), unit, help, samples, names)
+    full, kind = _full(scope, name, unit), _kind(unit)
+    return Metric(full, scope, kind, unit, help, samples, names, by_label=values)
 
 
 def _kind(unit: Unit) -> Kind:
@@ -227,7 +230,7 @@ def _headroom(row: Usage | NodeUsage) -> int | None:
 
 
 def _limit(row: Usage | NodeUsage) -> Labelled:
-    return {} if row.headroom is None else {(row.headroom.limit.value,): 1.0}
+    return {} if row.headroom is None else {(row.headroom.limit.value,): 1}
 
 
 def _headroom_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]:
@@ -328,7 +331,11 @@ def _usage_metrics(scope: Scope[Usage], where: str) -> tuple[Metric[Usage], ...]
 def _info(totals: Totals) -> Labelled:
     identity = totals.identity
     key = (identity.cluster, identity.region, identity.vpc_id, identity.kubernetes_version)
-    return {key: 1.0}
+    return {key: 1}
+
+
+# Every node has some, and an enumeration is slow to tell its values.
+_REASONS = {reason: (reason.value,) for reason in BlockedBy}
 
 
 def _node_info(row: NodeUsage) -> Labelled:
@@ -342,7 +349,7 @@ def _node_info(row: NodeUsage) -> Labelled:
         pod.cni_version if pod else "",
         row.ip_mode.value,
     )
-    return {key: 1.0}
+    return {key: 1}
 
 
 _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
@@ -462,7 +469,7 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
     labelled(
         "blocked{reason}",
         NODE,
-        lambda row: {(reason.value,): 1.0 for reason in row.blocked},
+        lambda row: {_REASONS[reason]: 1 for reason in row.blocked},
         unit=Unit.BOOLEAN,
         help="1 for every reason why the node cannot give one more pod an address; absent while "
         "a reason does not hold or is not known to. By errors of EC2 that its ipamd met in the "
@@ -498,7 +505,7 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
                 row.subnet.zone,
                 row.subnet.zone_id,
                 row.subnet.cidr,
-            ): 1.0
+            ): 1
         },
         unit=Unit.INFO,
         help="What is known of a subnet that this cluster uses or could use; `name` is its Name "
@@ -507,7 +514,7 @@ _SUBNET_METRICS: tuple[Metric[SubnetUsage], ...] = (
     labelled(
         "role{role}",
         SUBNET,
-        lambda row: {(role.value,): 1.0 for role in row.roles},
+        lambda row: {(role.value,): 1 for role in row.roles},
         unit=Unit.BOOLEAN,
         help="What a subnet is for in this cluster: nodes or pods have addresses there, the EKS "
         "control plane has ENIs there, or the CNI may or must not place pods there by its tag. "
@@ -618,7 +625,7 @@ _ADDON_METRICS: tuple[Metric[Addon], ...] = (
     labelled(
         "{version,status,latest_version}",
         ADDON,
-        lambda row: {(row.version, row.status, row.latest): 1.0},
+        lambda row: {(row.version, row.status, row.latest): 1},
         unit=Unit.INFO,
         help="An installed EKS add-on, of vpc-cni, coredns, kube-proxy and adot: its version, its "
         "state, and the newest version for the cluster's version of Kubernetes, empty where "
@@ -671,7 +678,7 @@ _SETTINGS: tuple[Metric[Totals], ...] = (
     labelled(
         "{name,value}",
         SETTING,
-        lambda totals: {(name, value): 1.0 for name, value in totals.settings.items()},
+        lambda totals: {(name, value): 1 for name, value in totals.settings.items()},
         help="A setting of the CNI as the aws-node DaemonSet has it, of those that change what "
         "addresses mean; one that is not set has no sample. Always 1.",
     ),
@@ -794,7 +801,7 @@ _EXPORTER_METRICS: tuple[Metric[Health], ...] = (
     labelled(
         "build{version}",
         EXPORTER,
-        lambda health: {(health.version,): 1.0},
+        lambda health: {(health.version,): 1},
         unit=Unit.INFO,
         help="The version of this exporter. Always 1.",
     ),
@@ -887,17 +894,24 @@ class Drawn(NamedTuple):
     labels: LabelTexts
 
 
+@dataclass(frozen=True, slots=True)
+class Changed(Generic[Row]):
+    """Rows to be drawn, their keys, and what `texts` remember of their labels.
+
+    `own` keeps, by names, the text of the rows' own labels for all metrics that add none.
+    """
+
+    rows: Sequence[Row]
+    keys: Sequence[Key]
+    texts: Sequence[LabelTexts]
+    own: dict[Key, Sequence[str]] = field(default_factory=dict)
+
+
 class Draw(Protocol):
     """Turns one metric of many rows into text."""
 
-    def __call__(
-        self,
-        metric: Metric[Row],
-        rows: Sequence[Row],
-        keys: Sequence[Key],
-        texts: Sequence[LabelTexts],
-    ) -> Sequence[str]:
-        """Return the lines of each row; `texts` remember the rows' labels."""
+    def __call__(self, metric: Metric[Row], changed: Changed[Row]) -> Sequence[str]:
+        """Return the lines of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -920,12 +934,14 @@ class Table(Generic[Whole, Row]):
             for key, row in rows.items()
             if (last := before.get(key)) is None or last.row != row
         }
-        keys, changed = tuple(new), tuple(new.values())
-        texts = [before[key].labels if key in before else {} for key in keys]
+        texts = [before[key].labels if key in before else {} for key in new]
+        changed = Changed(tuple(new.values()), tuple(new), texts)
         # Metric by metric: what is done per row and metric is what drawing costs.
-        columns = [draw(metric, changed, keys, texts) for metric in self.metrics]
+        columns = [draw(metric, changed) for metric in self.metrics]
         parts = zip(*columns, strict=True) if columns else repeat(())
-        fresh = dict(zip(keys, map(Drawn, changed, parts, texts), strict=True))
+        fresh = dict(zip(new, map(Drawn, changed.rows, parts, texts), strict=True))
+        if len(fresh) == len(rows):
+            return fresh
         return {key: fresh.get(key) or before[key] for key in rows}
 
     def described(self) -> tuple[tuple[str, Kind, str], ...]:

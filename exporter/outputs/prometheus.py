@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -27,11 +27,13 @@ from exporter.core.catalog import (
     PROBLEM_TABLE,
     SUBNET_TABLE,
     TABLES,
+    Changed,
     Draw,
     Drawn,
     EksTable,
     Key,
     Kind,
+    Labelled,
     LabelTexts,
     Metric,
     ReportTable,
@@ -211,29 +213,54 @@ def _family(family: Family, form: Format) -> str:
     return f"# HELP {name} {escaped}\n# TYPE {name} {kind.value}\n{text}"
 
 
-def _lines(
-    metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
-) -> list[str]:
+def _lines(metric: Metric[Row], changed: Changed[Row]) -> list[str]:
     """Return the lines of each row."""
-    if metric.value is None:
-        told = map(metric.samples, rows)
-        return [_row(metric, *row) for row in zip(told, keys, texts, strict=True)]
-    name, names, own = metric.name, metric.labels, (metric.labels, ())
-    labels = (
-        known.get(own) or _kept(known, names, key, ())
-        for key, known in zip(keys, texts, strict=True)
-    )
+    if metric.value is not None:
+        return _single(metric.name, map(metric.value, changed.rows), _own(metric.labels, changed))
+    if metric.by_label is not None:
+        return _labelled(metric, metric.by_label, changed)
+    samples = map(metric.samples, changed.rows)
+    return [_row(metric, *row) for row in zip(samples, changed.keys, changed.texts, strict=True)]
+
+
+def _own(names: Key, changed: Changed[Row]) -> Sequence[str]:
+    """Return the text of each row's labels, where a metric adds none to those that rows have."""
+    labels = changed.own.get(names)
+    if labels is None:
+        own = names, ()
+        labels = changed.own[names] = [
+            known.get(own) or _kept(known, names, key, ())
+            for key, known in zip(changed.keys, changed.texts, strict=True)
+        ]
+    return labels
+
+
+def _single(name: str, values: Iterable[float | None], labels: Sequence[str]) -> list[str]:
     # Most values are counts, which mypy takes for no kind of float.
     return [
         f"{name}{label} {value}\n"
         if type(value) is int  # type: ignore[redundant-expr]
         else _rare(name, label, value)
-        for label, value in zip(labels, map(metric.value, rows), strict=True)
+        for label, value in zip(labels, values, strict=True)
     ]
 
 
 def _rare(name: str, label: str, value: float | None) -> str:
     return "" if value is None else f"{name}{label} {_number(value)}\n"
+
+
+def _labelled(
+    metric: Metric[Row], by_label: Callable[[Row], Labelled], changed: Changed[Row]
+) -> list[str]:
+    name, names, drawn = metric.name, metric.labels, []
+    for row, key, known in zip(changed.rows, changed.keys, changed.texts, strict=True):
+        lines = ""
+        for extra, value in by_label(row).items():
+            if value is not None:
+                text = known.get((names, extra)) or _kept(known, names, key, extra)
+                lines += f"{name}{text} {value if type(value) is int else _number(value)}\n"
+        drawn.append(lines)
+    return drawn
 
 
 def _row(metric: Metric[Row], samples: Iterable[Sample], key: Key, known: LabelTexts) -> str:

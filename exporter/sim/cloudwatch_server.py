@@ -5,7 +5,6 @@ from collections.abc import Callable
 from exporter.sim.cloudwatch_api import CloudWatchApi, Plan, Trouble, shown
 from exporter.sim.listener import Listener, signing
 
-# A client needs some to sign with; nobody checks them.
 _DOWN = "down"
 
 

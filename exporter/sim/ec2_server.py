@@ -23,7 +23,6 @@ from exporter.sim.nodes import Kind
 from exporter.sim.troubles import ANY, Plan, Trouble
 from exporter.sim.vpc import NewEni, Subnet, Vpc
 
-# A client needs some to sign with; nobody checks them.
 _DOWN = "down"
 _FREE = "vpc_cni_subnet_free_ip_addresses"
 _NO_INSTANCE = frozenset({Kind.FARGATE, Kind.HYBRID})

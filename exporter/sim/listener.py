@@ -5,6 +5,7 @@ port.
 from aiohttp import web
 
 _HOST = "127.0.0.1"
+# A client needs some to sign with; nobody checks them.
 _KEY, _SECRET = "AKIASIMULATED0000000", "simulated"
 
 

@@ -21,11 +21,10 @@ from exporter.core.catalog import (
     PROBLEM_TABLE,
     SUBNET_TABLE,
     TABLES,
+    Changed,
     Draw,
     Drawn,
-    Key,
     Kind,
-    LabelTexts,
     Metric,
     ReportTable,
     Unit,
@@ -235,10 +234,8 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
     """Everything that is drawn: name and label values -> value."""
     found: Published = {}
 
-    def record(
-        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
-    ) -> Sequence[str]:
-        for row, key, _ in zip(rows, keys, texts, strict=True):
+    def record(metric: Metric[Row], changed: Changed[Row]) -> Sequence[str]:
+        for row, key in zip(changed.rows, changed.keys, strict=True):
             samples = tuple(metric.samples(row))
             for suffix, extra, value in samples:
                 assert len(key + extra) == len(metric.labels), metric.name
@@ -247,7 +244,10 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
             if metric.value is not None:
                 told = metric.value(row)
                 assert samples == (() if told is None else (("", (), told),))
-        return [""] * len(rows)
+            if metric.by_label is not None:
+                values = metric.by_label(row).items()
+                assert samples == tuple(("", key, it) for key, it in values if it is not None)
+        return [""] * len(changed.rows)
 
     drawing(record)
     return found
@@ -832,11 +832,9 @@ def test_a_table_can_be_narrowed_to_some_names() -> None:
 
 class TestDrawing:
     @staticmethod
-    def draw(
-        metric: Metric[Row], rows: Sequence[Row], keys: Sequence[Key], texts: Sequence[LabelTexts]
-    ) -> Sequence[str]:
+    def draw(metric: Metric[Row], changed: Changed[Row]) -> Sequence[str]:
         drawn = []
-        for row, key, known in zip(rows, keys, texts, strict=True):
+        for row, key, known in zip(changed.rows, changed.keys, changed.texts, strict=True):
             known[key, ()] = "a text"
             told = (str(value) for _, _, value in metric.samples(row))
             drawn.append(" ".join((metric.name, *key, *told)))
