@@ -162,7 +162,7 @@ def _lags(found: Found) -> Iterator[Row]:
     working, collecting = told_apart(load)
     waits = felt(working)
     yield Row(
-        what="event-loop lag, nodes, EC2 and CloudWatch at work, p99",
+        what="event-loop lag, all of it at work, p99",
         at=at,
         figure=1e3 * percentile(waits, 0.99),
         unit=Unit.MILLISECONDS,

@@ -82,7 +82,7 @@ def test_every_figure_of_the_design_has_a_row_that_is_held_to_it() -> None:
         "render and gzip, per 60,000 samples, all changed · 60,000 lines": "ok",
         "one /metrics during a cycle, p99 of 200 · 5,000 nodes": "ok",
         "one /metrics during a cycle, p99 of 1 · 5,000 nodes and 20,000 ENIs": "told",
-        "event-loop lag, nodes, EC2 and CloudWatch at work, p99 · 5,000 nodes and 20,000 ENIs": "ok",
+        "event-loop lag, all of it at work, p99 · 5,000 nodes and 20,000 ENIs": "ok",
         "the same, longest · 5,000 nodes and 20,000 ENIs": "ok",
         "event-loop lag, the hour's collection of garbage · 5,000 nodes and 20,000 ENIs": "OVER",
         "read and account for ENIs · 20,000 ENIs of 5,000 nodes": "ok",
