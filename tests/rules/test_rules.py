@@ -112,3 +112,18 @@ def test_every_alert_has_a_case_that_fires_with_all_its_texts_and_one_that_does_
 )
 def test_there_are_cases_of_what_must_not_raise_a_false_alarm(situation: str) -> None:
     assert [case["name"] for case in cases() if situation in case["name"]]
+
+
+def test_every_expression_in_the_runbook_names_only_what_there_is() -> None:
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    blocks = re.findall(r"^```promql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    expressions = [it.strip() for block in blocks for it in block.split("\n\n")]
+    assert len(expressions) > len(alerts())
+    assert {it: violations(it, KNOWN) for it in expressions if violations(it, KNOWN)} == {}
+
+
+def test_every_link_within_the_runbook_leads_to_a_heading() -> None:
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors == set()
