@@ -95,7 +95,8 @@ def test_every_record_that_the_runbook_names_is_one() -> None:
 
 
 def test_every_alert_has_a_case_that_fires_with_all_its_texts_and_one_that_does_not() -> None:
-    fires, does_not = set(), set()
+    fires: set[str] = set()
+    does_not: set[str] = set()
     for case in cases():
         for test in case.get("alert_rule_test", ()):
             expected = test.get("exp_alerts", [])
