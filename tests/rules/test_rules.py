@@ -128,3 +128,14 @@ def test_every_link_within_the_runbook_leads_to_a_heading() -> None:
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors == set()
+
+
+def test_every_figure_is_held_against_what_two_replicas_tell() -> None:
+    told = {
+        sample["labels"].partition("{")[0]
+        for case in cases()
+        if case["name"].startswith("two replicas tell")
+        for test in case["promql_expr_test"]
+        for sample in test["exp_samples"]
+    }
+    assert told == {it for it in RECORDED if not THRESHOLD.fullmatch(it)}
