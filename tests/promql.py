@@ -18,6 +18,8 @@ TARGET = frozenset(
 )
 Series = Mapping[str, frozenset[str]]
 
+# These pick samples and leave them as they are; the others make new ones.
+_PICKING = frozenset({"topk", "bottomk"})
 _SET_OPERATORS = frozenset({"and", "or", "unless"})
 _RELABELS = frozenset({"label_join", "label_replace"})
 
@@ -99,15 +101,18 @@ class _Reading:
 
     def _aggregate(self, node: promql.AggregateExpr) -> frozenset[str]:
         has = self.of(node.expr)
-        if node.modifier is None:
-            return frozenset()
-        given = frozenset(node.modifier.labels)
-        if node.modifier.type == promql.AggModifierType.By:
-            self._expect(given, has, "it groups by what its operand has not")
-            return given
-        # A list of what a scrape may add holds for all series alike.
-        self._expect(given, has | TARGET | {"node"}, "it groups without what its operand has not")
-        return has - given
+        left = frozenset[str]()
+        if node.modifier is not None:
+            given = frozenset(node.modifier.labels)
+            if node.modifier.type == promql.AggModifierType.By:
+                self._expect(given, has, "it groups by what its operand has not")
+                left = given
+            else:
+                # One list of what a scrape may add does for all series.
+                may = has | TARGET | {"node"}
+                self._expect(given, may, "it groups without what its operand has not")
+                left = has - given
+        return has if str(node.op) in _PICKING else left
 
     def _binary(self, node: promql.BinaryExpr) -> frozenset[str]:
         left, right = self.of(node.lhs), self.of(node.rhs)
@@ -166,7 +171,7 @@ def _is_scalar(node: promql.Expr) -> bool:
     if isinstance(node, promql.BinaryExpr):
         return _is_scalar(node.lhs) and _is_scalar(node.rhs)
     if isinstance(node, promql.Call):
-        return node.func.return_type == promql.ValueType.Scalar
+        return bool(node.func.return_type == promql.ValueType.Scalar)
     return isinstance(node, promql.NumberLiteral)
 
 

@@ -27,6 +27,7 @@ def test_every_row_of_the_catalogue_has_its_series() -> None:
         'max without (instance, pod) (free{subnet_id!="a"}) < 5',
         "free * on (cluster, subnet_id) group_left (zone) info",
         "info * on (subnet_id) group_right (zone) free",
+        "sum by (zone) (topk by (subnet_id) (1, info)) or bottomk(2, info)",
         "sum by (error) (increase(errors[10m])) > 0 and on () vector(1)",
         'label_replace(free, "z", "$1", "subnet_id", "(.*)") > ignoring (zone) group_right () info',
         "max_over_time((free > bool 3)[1h:1m]) unless on (subnet_id) free",
