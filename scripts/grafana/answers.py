@@ -103,7 +103,8 @@ def _frame(url: str, target: Json, moment: Moment, of: int) -> list[dict[str, Ce
 
 def _merged(frames: Sequence[list[dict[str, Cell]]]) -> list[dict[str, Cell]]:
     """Join rows that agree in every field that all frames have."""
-    shared = set.intersection(*({name for row in it for name in row} for it in frames))
+    fields = [{name for row in it for name in row} for it in frames]
+    shared = set.intersection(*fields) if fields else set()
     rows: dict[tuple[Cell, ...], list[dict[str, Cell]]] = {}
     for frame in frames:
         for row in frame:
