@@ -44,10 +44,13 @@ _WARM = last("node_ip_addresses", state="warm")
 _COOLDOWN = last("node_ip_addresses", state="cooldown")
 _ATTACHED = f"sum by ({NODE.key}) ({last('node_ip_addresses')})"
 _ROOM = last("node_pod_headroom")
+_LACKING = last("node_pod_headroom_limit", "node", limit="~eni|prefix|subnet")
 # Pods that need an address of their own, at most.
 _PLACES = f"{last('node_max_pods')} - on ({NODE.key}) {last('node_host_network_pods')}"
+# Addresses and pods that come and go while one looks.
+TOLERATED = 2
 _DRIFTS = ("node_drift_ip_addresses", "node_ec2_drift_ip_addresses")
-_DRIFT = f"({' or '.join(f'abs({last(it)}) > 0' for it in _DRIFTS)})"
+_DRIFT = f"({' or '.join(f'abs({last(it)}) > {TOLERATED}' for it in _DRIFTS)})"
 _BRANCHES = f"{last('node_pod_enis')} / on ({NODE.key}) ({last('node_pod_eni_capacity')} > 0)"
 _TOTAL = Look("locale", decimals=0)
 
@@ -69,10 +72,10 @@ _NOW = Row(
             Look("locale", NONE_IS_GOOD, decimals=0),
         ),
         stat(
-            "Nodes without room",
-            "Nodes where not one more pod fits, whatever stops it. All being full is what a tight "
-            "autoscaler does; addresses being the reason is not. Runbook: VpcCniNodeAtCapacity.",
-            _count(_chosen(f"({_ROOM} < 1)")),
+            "Nodes out of addresses",
+            "Nodes where not one more pod fits for want of addresses, and not because max-pods is "
+            "reached, which is what a tight autoscaler does. Runbook: VpcCniNodeAtCapacity.",
+            _count(_chosen(among(f"({_ROOM} < 1)", NODE, _LACKING))),
             Look("locale", NONE_IS_GOOD, decimals=0),
         ),
         stat(
@@ -85,16 +88,16 @@ _NOW = Row(
         stat(
             "More places than addresses",
             "Nodes whose max-pods lets the scheduler put more pods there than they can ever have "
-            "addresses for. Runbook: VpcCniMaxPodsAboveIPCapacity.",
+            "addresses for, by more than two. Runbook: VpcCniMaxPodsAboveIPCapacity.",
             _count(
-                _chosen(f"({_PLACES} > on ({NODE.key}) {last('node_ip_capacity')})"),
+                _chosen(f"({_PLACES} - on ({NODE.key}) {last('node_ip_capacity')} > {TOLERATED})"),
             ),
             Look("locale", NONE_IS_GOOD, decimals=0),
         ),
         stat(
             "Nodes with drift",
-            "Nodes where ipamd's books differ from its metrics or from what EC2 shows. Runbook: "
-            "VpcCniDrift.",
+            "Nodes where ipamd's books differ from its metrics or from what EC2 shows, by more "
+            "than two addresses. Runbook: VpcCniDrift.",
             _count(_chosen(_DRIFT)),
             Look("locale", NONE_IS_GOOD, decimals=0),
         ),

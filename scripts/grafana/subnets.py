@@ -10,6 +10,7 @@ from exporter.core.prefixes import BlockState
 from scripts.grafana.board import SUBNET_ZONE, Board, Variable
 from scripts.grafana.panels import (
     BLUE,
+    GREEN,
     GREY,
     NONE_IS_GOOD,
     ORANGE,
@@ -72,6 +73,10 @@ def _regex(states: tuple[Use, ...] | tuple[BlockState, ...]) -> str:
 _FREE = _named(last("subnet_free_ip_addresses"))
 _BLOCKS = f"sum by ({SUBNET.key}) ({last('subnet_prefix_blocks', state='~free|free_reserved')})"
 _LEAKED = f"sum by ({SUBNET.key}) ({last('leaked_enis')})"
+_RESIDUE = (
+    f"abs({last('subnet_accounting_residue_ip_addresses')}) "
+    f"/ on ({SUBNET.key}) {last('subnet_size')}"
+)
 # Of the types in use the one that fits least often.
 _ROOM = f"min by ({SUBNET.key}) ({last('subnet_node_headroom')})"
 _TOTAL = Look("locale", decimals=0)
@@ -116,11 +121,12 @@ _NOW = Row(
             Look("locale", NONE_IS_GOOD, decimals=0),
         ),
         stat(
-            "Unexplained addresses",
-            "By EC2's count used, and held by no ENI that is visible here, as in shared subnets; "
-            "of the subnet that has most. Runbook: VpcCniAccountingResidue.",
-            f"max(abs({_named(last('subnet_accounting_residue_ip_addresses'))}))",
-            Look("locale", NONE_IS_GOOD, decimals=0),
+            "Unexplained share",
+            "Addresses that are used by EC2's count and held by no ENI that is visible here, as in "
+            "shared subnets, or the other way round: of the subnet with the largest share. "
+            "Runbook: VpcCniAccountingResidue.",
+            f"max({_named(_RESIDUE)})",
+            Look("percentunit", ((None, GREEN), (0.05, ORANGE)), decimals=0),
         ),
     ),
 )

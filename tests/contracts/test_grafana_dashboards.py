@@ -16,6 +16,7 @@ import yaml
 from exporter.core.owners import Use
 from exporter.core.prefixes import BlockState
 from scripts.grafana.answers import CHOICES, Moment, substituted
+from scripts.grafana.nodes import TOLERATED
 from scripts.grafana.subnets import BLOCKS, HOLDERS
 from tests.promql import CATALOGUED, TARGET, labels, named, violations
 
@@ -147,6 +148,45 @@ def test_the_panels_tile_the_board(uid: str) -> None:
         for y in range(it["y"], it["y"] + it["h"])
     ]
     assert len(cells) == len(set(cells)) == 24 * (1 + max(y for _, y in cells))
+
+
+def constants() -> dict[str, float]:
+    """The thresholds of the alerts by name."""
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return {
+        rule["record"].split(":")[1]: float(rule["expr"].removeprefix("vector(").rstrip(")"))
+        for group in rules
+        for rule in group["rules"]
+        if rule.get("record", "").endswith(":threshold")
+    }
+
+
+@pytest.mark.parametrize(
+    ("panel", "thresholds"),
+    [
+        ("vpc-cni-overview, Fullest subnet", ("subnet_low", "subnet_nearly_full")),
+        ("vpc-cni-overview, First runs out in", ("subnet_exhaustion_seconds",)),
+        ("vpc-cni-overview, Nodes read", ("coverage",)),
+        ("vpc-cni-exporter, Nodes read", ("coverage",)),
+        ("vpc-cni-nodes, Warm share", ("warm_pool",)),
+        ("vpc-cni-nodes, Security groups for pods: branch ENIs used", ("pod_enis",)),
+        ("vpc-cni-subnets, Unexplained share", ("accounting_residue",)),
+        ("vpc-cni-subnets, Used share", ("subnet_low", "subnet_nearly_full")),
+    ],
+)
+def test_a_panel_changes_its_colour_where_an_alert_would_go_off(
+    panel: str, thresholds: tuple[str, ...]
+) -> None:
+    uid, title = panel.split(", ")
+    (shown,) = (it for it in BOARDS[uid]["panels"] if it["title"] == title)
+    steps = shown["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    known = constants()
+    assert {known[it] for it in thresholds} <= {it["value"] for it in steps}
+
+
+def test_nodes_differ_by_as_much_as_the_alerts_tolerate() -> None:
+    known = constants()
+    assert (known["node_drift"], known["node_max_pods_excess"]) == (TOLERATED, TOLERATED)
 
 
 def test_the_uids_stay_and_the_boards_lead_to_each_other() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.minutes import settings as cloudwatch
+from tests.e2e.test_subnets import names
 from tests.e2e.world import Daemon, Simulation, daemon, eventually, key, simulation
 from tests.real.test_prometheus import prometheus_with
 
@@ -20,10 +21,11 @@ CLUSTER = "prod"
 # By then all has befallen the cluster but the relief at the end.
 _STEPS = 22
 _ARGUMENTS = ("--scenario", "modes", "--speed", "30", "--introspection", "all")
-# So many addresses of a subnet others take in that time, of some 250 that are free.
-_CROWD = 150
+# A subnet of pods to come, of which others take so many addresses a second: for minutes.
+_SPARE, _ZONE, _RATE = "10.9.0.0/20", "late", 8
+_INFO = "vpc_cni_subnet_info"
 _EXHAUSTION = "vpc_cni_subnet_exhaustion_seconds"
-_SILENT = {"refuse": 1, "status_500": 1}
+_FAULTS = ("refuse", "status_500")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,15 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """Others who take addresses of a subnet, so many a second since an instant."""
+    """Others who take addresses of a subnet evenly since an instant."""
 
     sim: Simulation
     subnet: str
     began: float
-    rate: float
 
     def grow_until(self, instant: float) -> None:
         while True:
-            count = int(self.rate * (time.time() - self.began))
+            count = int(_RATE * (time.time() - self.began))
             self.sim.control("/subnets/crowd", {"subnet": self.subnet, "enis": count})
             if time.time() >= instant:
                 return
@@ -64,10 +65,11 @@ def troubled(folder: Path, *, step_seconds: float) -> Iterator[World]:
         url = stack.enter_context(prometheus_with(folder, _config(exporter)))
         degraded = {"status": "DEGRADED", "issues": ["AccessDenied"]}
         sim.control("/eks", {"addons": {"vpc-cni": degraded}, "issues": ["Ec2SubnetNotFound"]})
-        eventually(lambda: _subnet(exporter, "nodes-c"), "the subnets are read")
+        eventually(lambda: _INFO in names(exporter.scrape()), "the subnets are read")
         began = time.time()
-        rate = _CROWD / (_STEPS * step_seconds)
-        crowd = _Crowd(sim, _subnet(exporter, "nodes-c"), began, rate)
+        spare = sim.control("/subnets", {"cidr": _SPARE})["subnet"]
+        sim.control("/eniconfigs", {"name": _ZONE, "subnet": spare})
+        crowd = _Crowd(sim, spare, began)
         for step in range(_STEPS):
             sim.step()
             if step == _STEPS // 2:
@@ -111,15 +113,8 @@ def _config(exporter: Daemon) -> dict[str, object]:
     }
 
 
-def _subnet(exporter: Daemon, name: str) -> str:
-    found = (
-        dict(labels) for metric, labels in exporter.scrape() if metric == "vpc_cni_subnet_info"
-    )
-    return next((it["subnet_id"] for it in found if it["name"] == name), "")
-
-
 def _silence(sim: Simulation) -> None:
     """Let two nodes answer nothing of use."""
-    names = [it["name"] for it in sim.control("/state")["nodes"] if it["nodegroup"] == "plain"]
-    for name, fault in zip(names, _SILENT, strict=False):
+    plain = [it["name"] for it in sim.control("/state")["nodes"] if it["nodegroup"] == "plain"]
+    for name, fault in zip(plain, _FAULTS, strict=False):
         sim.control("/faults", {"nodes": [name], "fault": fault})
