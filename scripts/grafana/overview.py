@@ -177,21 +177,11 @@ _WHEN = Row(
     (
         replace(
             series(
-                "Free addresses by subnet",
-                "What EC2 says is available in each subnet that nodes or pods are in. Runbook: "
-                "VpcCniSubnetExhaustionPredicted.",
-                (
-                    Query(
-                        join(
-                            f"({among(last('subnet_free_ip_addresses'), SUBNET, _OURS)})",
-                            SUBNET,
-                            subnets(),
-                            "subnet, zone",
-                        ),
-                        "{{subnet}}",
-                    ),
-                ),
-                Look("locale", decimals=0),
+                "Used share of subnets",
+                "The share of the usable addresses that is not free, in each subnet that nodes or "
+                "pods are in. Runbook: VpcCniSubnetLow, VpcCniSubnetExhaustionPredicted.",
+                (Query(join(f"({_UTILIZATION})", SUBNET, subnets(), "subnet"), "{{subnet}}"),),
+                Look("percentunit", UTILIZATION, decimals=0, top=1),
             ),
             width=12,
         ),

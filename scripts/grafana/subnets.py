@@ -239,10 +239,10 @@ _WHEN = Row(
     "Until when?",
     (
         series(
-            "Used share",
-            "The share of the usable addresses that is not free. Runbook: VpcCniSubnetLow.",
-            (Query(_named(last("subnet_utilization_ratio")), "{{subnet}}"),),
-            Look("percentunit", UTILIZATION, decimals=0, top=1),
+            "Free addresses",
+            "What EC2 says is available in each subnet. Runbook: VpcCniSubnetLow.",
+            (Query(_FREE, "{{subnet}}"),),
+            _TOTAL,
         ),
         series(
             "Free /28 blocks",

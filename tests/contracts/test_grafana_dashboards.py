@@ -171,7 +171,7 @@ def constants() -> dict[str, float]:
         ("vpc-cni-nodes, Warm share", ("warm_pool",)),
         ("vpc-cni-nodes, Security groups for pods: branch ENIs used", ("pod_enis",)),
         ("vpc-cni-subnets, Unexplained share", ("accounting_residue",)),
-        ("vpc-cni-subnets, Used share", ("subnet_low", "subnet_nearly_full")),
+        ("vpc-cni-overview, Used share of subnets", ("subnet_low", "subnet_nearly_full")),
     ],
 )
 def test_a_panel_changes_its_colour_where_an_alert_would_go_off(

@@ -21,8 +21,8 @@ CLUSTER = "prod"
 # By then all has befallen the cluster but the relief at the end.
 _STEPS = 22
 _ARGUMENTS = ("--scenario", "modes", "--speed", "30", "--introspection", "all")
-# A subnet of pods to come, of which others take so many addresses a second: for minutes.
-_SPARE, _ZONE, _RATE = "10.9.0.0/20", "late", 8
+# A subnet of pods to come, of which others take so many addresses a second, until few are left.
+_SPARE, _ZONE, _RATE, _MOST = "10.9.0.0/22", "late", 6, 1000
 _INFO = "vpc_cni_subnet_info"
 _EXHAUSTION = "vpc_cni_subnet_exhaustion_seconds"
 _FAULTS = ("refuse", "status_500")
@@ -49,7 +49,7 @@ class _Crowd:
 
     def grow_until(self, instant: float) -> None:
         while True:
-            count = int(_RATE * (time.time() - self.began))
+            count = min(_MOST, int(_RATE * (time.time() - self.began)))
             self.sim.control("/subnets/crowd", {"subnet": self.subnet, "enis": count})
             if time.time() >= instant:
                 return
