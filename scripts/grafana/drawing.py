@@ -197,7 +197,7 @@ def _series(url: str, panel: Json, moment: answers.Moment, area: Place) -> None:
     names: list[str] = []
     for target in panel["targets"]:
         for labels, points in answers.lines(url, target, moment):
-            name = answers.legend(target, labels) or "value"
+            name = _cut(answers.legend(target, labels) or "value", 1.85 if len(labels) < 2 else 1.0)
             color = _PALETTE[len(names) % len(_PALETTE)]
             at = [it for it, _ in points]
             values = [value + below.get(it, 0.0) for it, value in points]
