@@ -43,9 +43,10 @@ helm() {
     rm -r "$parts/helm"
 }
 
+# With promtool, and Alertmanager with amtool.
 prometheus() {
-    [ -x "$parts/usr/bin/prometheus" ] && [ -x "$parts/usr/bin/promtool" ] && return
-    (cd "$parts" && apt-get download -qq prometheus)
+    [ -x "$parts/usr/bin/promtool" ] && [ -x "$parts/usr/bin/amtool" ] && return
+    (cd "$parts" && apt-get download -qq prometheus prometheus-alertmanager)
     for package in "$parts"/*.deb; do dpkg -x "$package" "$parts"; done
     rm -f -- "$parts"/*.deb
 }
