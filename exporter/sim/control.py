@@ -171,7 +171,8 @@ class Control:
 
     async def _crowd(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        self._living_ec2().crowd(body["subnet"], int(body["enis"]))
+        owner = str(body.get("owner", ""))
+        self._living_ec2().crowd(body["subnet"], int(body["enis"]), owner=owner)
         return _json({})
 
     async def _sweep(self, _request: web.Request) -> web.Response:
