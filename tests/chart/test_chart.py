@@ -31,6 +31,7 @@ HANDED_ON = {
     "podSecurityContext",
     "resources",
     "rules.labels",
+    "rules.overrides",
     "securityContext",
     "service.annotations",
     "serviceAccount.annotations",

@@ -139,6 +139,10 @@ def test_every_setting_of_the_wrong_kind_is_refused_by_its_name(which: str) -> N
         ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "maxUnavailable"),
         ({"dashboards": {"labels": {"a": True}}}, "labels"),
         ({"rules": {"enable": True}}, "enable"),
+        ({"rules": {"runbookUrl": "RUNBOOK.md"}}, "runbookUrl"),
+        ({"rules": {"overrides": {"VpcCniDrift": {"expression": "1"}}}}, "expression"),
+        ({"rules": {"overrides": {"VpcCniDrift": {"for": "soon"}}}}, "for"),
+        ({"rules": {"overrides": {"VpcCniDrift": {"expr": ""}}}}, "expr"),
         ({"resources": {"requests": {"memory": "1 GB"}}}, "memory"),
         ({"tolerations": ["all"]}, "tolerations"),
         ({"strategy": {"type": "Fast"}}, "type"),
@@ -158,11 +162,12 @@ def test_a_bad_value_is_refused_with_a_message_that_names_the_key(
 
 def test_without_the_operators_kinds_none_is_made_and_the_notes_say_so() -> None:
     plain = kinds(render())
-    assert kinds(render(apis=OPERATOR)) == plain | {"ServiceMonitor"}
+    assert kinds(render(apis=OPERATOR)) == plain | {"ServiceMonitor", "PrometheusRule"}
     pods = {"monitor": {"kind": "PodMonitor"}}
-    assert kinds(render(pods, apis=OPERATOR)) == plain | {"PodMonitor"}
+    assert kinds(render(pods, apis=OPERATOR)) == plain | {"PodMonitor", "PrometheusRule"}
     assert kinds(render(pods)) == plain
-    assert kinds(render({"monitor": {"kind": "none"}}, apis=OPERATOR)) == plain
+    nothing = {"monitor": {"kind": "none"}, "rules": {"enabled": False}}
+    assert kinds(render(nothing, apis=OPERATOR)) == plain
     assert "knows no PodMonitor" in notes(pods)
 
 

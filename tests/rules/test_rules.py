@@ -95,7 +95,8 @@ def test_every_record_that_the_runbook_names_is_one() -> None:
 
 
 def test_every_alert_has_a_case_that_fires_with_all_its_texts_and_one_that_does_not() -> None:
-    fires, does_not = set(), set()
+    fires: set[str] = set()
+    does_not: set[str] = set()
     for case in cases():
         for test in case.get("alert_rule_test", ()):
             expected = test.get("exp_alerts", [])
@@ -112,3 +113,29 @@ def test_every_alert_has_a_case_that_fires_with_all_its_texts_and_one_that_does_
 )
 def test_there_are_cases_of_what_must_not_raise_a_false_alarm(situation: str) -> None:
     assert [case["name"] for case in cases() if situation in case["name"]]
+
+
+def test_every_expression_in_the_runbook_names_only_what_there_is() -> None:
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    blocks = re.findall(r"^```promql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    expressions = [it.strip() for block in blocks for it in block.split("\n\n")]
+    assert len(expressions) > len(alerts())
+    assert {it: violations(it, KNOWN) for it in expressions if violations(it, KNOWN)} == {}
+
+
+def test_every_link_within_the_runbook_leads_to_a_heading() -> None:
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) - anchors == set()
+
+
+def test_every_figure_is_held_against_what_two_replicas_tell() -> None:
+    told = {
+        sample["labels"].partition("{")[0]
+        for case in cases()
+        if case["name"].startswith("two replicas tell")
+        for test in case["promql_expr_test"]
+        for sample in test["exp_samples"]
+    }
+    assert told == {it for it in RECORDED if not THRESHOLD.fullmatch(it)}
