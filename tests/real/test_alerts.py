@@ -51,8 +51,9 @@ RECORDED = {it["record"] for it in plain_rules() if "record" in it}
 # What is recorded only where something is wrong.
 TROUBLES = {"node:vpc_cni_node_blocked:max", "subnet:vpc_cni_subnet_exhaustion_seconds:min"}
 PREDICTED = "VpcCniSubnetExhaustionPredicted"
-# Counts and ENIs are two answers: what changes between them is for a moment in one of them alone.
-BETWEEN = {"VpcCniAccountingResidue"}
+# Where answers of EC2's meet one another or ipamd's, what changes between them is for a moment in
+# one alone; and here minutes pass within a second.
+BETWEEN = {"VpcCniAccountingResidue", "VpcCniDrift"}
 SOURCE_DOWN, DOWN = "VpcCniExporterSourceDown", "VpcCniExporterDown"
 # Minutes of the modes' story, by which ipamd's books are wrong, and all else is.
 MINUTES = (3, 11)
