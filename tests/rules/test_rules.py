@@ -139,3 +139,12 @@ def test_every_figure_is_held_against_what_two_replicas_tell() -> None:
         for sample in test["exp_samples"]
     }
     assert told == {it for it in RECORDED if not THRESHOLD.fullmatch(it)}
+
+
+def test_every_figure_outlives_a_restart_by_three_minutes() -> None:
+    lasting = re.compile(r"(last_over_time|increase)\(\s*vpc_cni_\w+({[^}]*})?\[\d+m\]\s*\)")
+    for rule in records():
+        # That the exporter itself is gone is told at once.
+        if not rule["record"].endswith(":count"):
+            assert "vpc_cni_" not in lasting.sub("", rule["expr"]), rule["record"]
+        assert set(re.findall(r"last_over_time\([^[]*\[(\w+)\]", rule["expr"])) <= {"3m"}
