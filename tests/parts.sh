@@ -56,11 +56,14 @@ grafana() {
     mv "$parts/grafana.part" "$parts/grafana"
 }
 
+# With promtool, and Alertmanager with amtool.
 prometheus() {
-    [ -x "$parts/usr/bin/prometheus" ] && [ -x "$parts/usr/bin/promtool" ] && return
-    (cd "$parts" && apt-get download -qq prometheus)
+    [ -x "$parts/usr/bin/promtool" ] && [ -x "$parts/usr/bin/amtool" ] && return
+    (cd "$parts" && apt-get download -qq prometheus prometheus-alertmanager)
     for package in "$parts"/*.deb; do dpkg -x "$package" "$parts"; done
     rm -f -- "$parts"/*.deb
+    # Debian's looks for its templates from the root; as long a path finds them from where it runs.
+    LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr//share/prometheus/alertmanager#g' "$parts/usr/bin/prometheus-alertmanager"
 }
 
 # What images are built with, and a small Debian with the Python of the Dockerfile's base.

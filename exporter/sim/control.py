@@ -53,6 +53,8 @@ class Control:
                 web.post("/minute", self._minute),
                 web.post("/subnets", self._subnets),
                 web.post("/subnets/crowd", self._crowd),
+                web.post("/subnets/sweep", self._sweep),
+                web.post("/workload", self._workload),
                 web.post("/eniconfigs", self._eni_configs),
                 web.post("/tokens", self._tokens),
                 web.post("/callers", self._callers),
@@ -169,8 +171,18 @@ class Control:
 
     async def _crowd(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        self._living_ec2().crowd(body["subnet"], int(body["enis"]))
+        owner = str(body.get("owner", ""))
+        self._living_ec2().crowd(body["subnet"], int(body["enis"]), owner=owner)
         return _json({})
+
+    async def _sweep(self, _request: web.Request) -> web.Response:
+        return _json({"enis": world_of(self._simulation.story).foreign.sweep()})
+
+    async def _workload(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        workload = world_of(self._simulation.story).workload
+        workload.deployments[body["deployment"]].extra = int(body["extra"])
+        return _json({name: it.extra for name, it in workload.deployments.items()})
 
     async def _eni_configs(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -108,13 +108,17 @@ class Ec2Server:
         new = Subnet(self._vpc.new_id("subnet"), network, first.zone, first.zone_id)
         return self._vpc.add_subnet(new).id
 
-    def crowd(self, subnet: str, enis: int) -> None:
-        """Have so many bystanders' ENIs in a subnet, of one address each."""
+    def crowd(self, subnet: str, enis: int, *, owner: str = "") -> None:
+        """Have so many bystanders' ENIs in a subnet, of one address each.
+
+        Those of another account are `owner`'s, and nobody shows them to ours.
+        """
         there = self._crowds.setdefault(subnet, [])
         while len(there) > enis:
             self._vpc.delete(there.pop())
         while len(there) < enis:
-            there.append(self._vpc.create(NewEni(subnet=subnet, use="other")).id)
+            use = Use.UNATTRIBUTED if owner else Use.OTHER
+            there.append(self._vpc.create(NewEni(subnet=subnet, owner=owner, use=use)).id)
 
     def state(self) -> dict[str, object]:
         """Return what is wrong, and how reserved addresses are counted."""

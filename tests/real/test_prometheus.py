@@ -50,8 +50,8 @@ def prometheus(
 
 
 @contextlib.contextmanager
-def prometheus_with(folder: Path, config: Mapping[str, object]) -> Iterator[str]:
-    """Run Prometheus with a configuration; give its URL."""
+def prometheus_with(folder: Path, config: Mapping[str, object], *flags: str) -> Iterator[str]:
+    """Run Prometheus with a configuration and further flags; give its URL."""
     port = free_port()
     (folder / "prometheus.yml").write_text(json.dumps(config))
     command = [
@@ -60,6 +60,7 @@ def prometheus_with(folder: Path, config: Mapping[str, object]) -> Iterator[str]
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
+        *flags,
     ]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)

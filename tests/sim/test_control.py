@@ -7,6 +7,7 @@ import pytest
 from exporter.sim import Simulation
 from exporter.sim.control import Control
 from exporter.sim.listener import Listener
+from exporter.sim.living.story import Living
 from tests.sim.client import ask, name, on_loop, page, small
 
 
@@ -160,6 +161,22 @@ async def test_eniconfigs_are_set_changed_and_taken_away() -> None:
         assert await remote.call("POST", "/eniconfigs", name="a", subnet=None) == (200, {})
 
 
+@on_loop
+async def test_a_deployment_is_scaled_by_so_many_pods_and_back() -> None:
+    async with Simulation.living(4) as sim, Remote(sim) as remote:
+        assert isinstance(sim.story, Living)
+        deployed = sim.story.world.workload.deployments["vault"]
+        found = []
+        for extra in (0, 12, 0):
+            status, told = await remote.call("POST", "/workload", deployment="vault", extra=extra)
+            assert (status, told["vault"]) == (200, extra)
+            await sim.step(seconds=5)
+            found.append(len(deployed.pods))
+        assert found[0] == found[2] == found[1] - 12 > 0
+        status, _ = await remote.call("POST", "/workload", deployment="nobody", extra=1)
+        assert status == 400
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -171,6 +188,8 @@ async def test_eniconfigs_are_set_changed_and_taken_away() -> None:
         ("/eniconfigs", {"name": "nobody", "subnet": None}),
         ("/eniconfigs", {"name": "eu-central-1a"}),
         ("/subnets", {"cidr": "10.9.0.0/24"}),
+        ("/subnets/sweep", {}),
+        ("/workload", {"deployment": "web", "extra": 1}),
         ("/rest", {}),
     ],
 )

@@ -105,6 +105,40 @@ async def test_a_crowd_of_bystanders_takes_an_address_each_and_goes_again() -> N
 
 
 @on_loop
+async def test_a_crowd_of_another_account_is_counted_and_not_shown() -> None:
+    async with living() as sim, Remote(sim) as remote:
+        before = await subnets(sim)
+        shared = before[-1]["SubnetId"]
+        crowd = {"subnet": shared, "enis": 30, "owner": "444455556666"}
+        _, first = await remote.call("GET", "/truth")
+        await remote.call("POST", "/subnets/crowd", **crowd)
+        after = await subnets(sim)
+        _, then = await remote.call("GET", "/truth")
+    counts = [each[-1]["AvailableIpAddressCount"] for each in (before, after)]
+    assert counts[0] - counts[1] == 30
+    residue = "vpc_cni_subnet_accounting_residue_ip_addresses"
+    told = [dict((it["subnet_id"], n) for it, n in t["samples"][residue]) for t in (first, then)]
+    assert told[1] == {**told[0], shared: told[0][shared] + 30}
+
+
+@on_loop
+async def test_what_was_left_behind_is_swept_away_with_its_addresses() -> None:
+    async with living() as sim, Remote(sim) as remote:
+        vpc = sim.vpc
+        assert vpc is not None
+        left = {eni.id: eni.subnet for eni in vpc.enis.values() if eni.status == "available"}
+        before = {subnet.id: subnet.available for subnet in vpc.subnets.values()}
+        status, swept = await remote.call("POST", "/subnets/sweep")
+        assert (status, set(swept["enis"])) == (200, set(left))
+        freed = {subnet.id: subnet.available - before[subnet.id] for subnet in vpc.subnets.values()}
+        # Each held its own address and three more.
+        assert freed == {id: 4 * list(left.values()).count(id) for id in before}
+        assert min(freed.values()) > 0
+        assert not left.keys() & vpc.enis.keys()
+        assert await remote.call("POST", "/subnets/sweep") == (200, {"enis": []})
+
+
+@on_loop
 async def test_the_truth_knows_no_subnet_before_a_reader_was_told_of_one() -> None:
     async with living() as sim, Remote(sim) as remote:
         _, before = await remote.call("GET", "/truth")

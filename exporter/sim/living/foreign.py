@@ -84,6 +84,7 @@ class Foreign:
         self._rng = rng
         self._passing: list[Eni] = []
         self._crowd: list[Eni] = []
+        self._left: list[Eni] = []
 
     def settle(self, subnet: Subnet) -> None:
         """Fill a subnet with what lives there beside the cluster."""
@@ -125,6 +126,14 @@ class Foreign:
             self._end(eni)
         del self._crowd[:count]
 
+    def sweep(self) -> list[str]:
+        """Delete what was left behind before the story began, and return the ENIs' ids."""
+        swept = [eni.id for eni in self._left]
+        for eni in swept:
+            self._vpc.delete(eni)
+        self._left.clear()
+        return swept
+
     def _end(self, eni: Eni) -> None:
         self._vpc.detach(eni.id)
         self._vpc.delete(eni.id)
@@ -159,3 +168,4 @@ class Foreign:
             )
         )
         eni.created_at = created
+        self._left.append(eni)
