@@ -15,7 +15,7 @@ from tests.e2e.minutes import PERIOD, live, taken
 from tests.e2e.published import GAUGES, INCUMBENTS
 from tests.e2e.world import simulation, started
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.early]
 
 SECONDS = int(os.environ.get("CLOUDWATCH_SECONDS", "60"))
 # A minute, the one it began in, and the time until its points are out.
