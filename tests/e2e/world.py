@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.core.catalog import METRICS
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 Labels = frozenset[tuple[str, str]]
@@ -81,7 +81,7 @@ def request(url: str, body: object = None, method: str | None = None) -> tuple[i
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(sent, timeout=DEADLINE_SECONDS * 2) as answer:
+        with urllib.request.urlopen(sent, timeout=DEADLINE_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
