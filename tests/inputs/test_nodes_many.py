@@ -73,9 +73,10 @@ def test_no_more_nodes_are_asked_at_a_time_than_configured() -> None:
 def test_silent_nodes_do_not_keep_the_living_waiting() -> None:
     targets = fleet(60)
     silent = targets[:20]
-    asked = Fleet(silent)
+    asked = Fleet(silent, seconds=2.0)
+    slow = NodesConfig(timeout=2.0, allow_loopback=True, concurrency=4)
 
-    read(asked, *targets, config=config(concurrency=4))
+    read(asked, *targets, config=slow)
 
     assert set(asked.done[:40]) == names(targets[20:])
     assert asked.most > 20
