@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m exporter
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet
 
+# Tests start hundreds of processes: what is compiled is kept, whatever the machine says of it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo minutes bench bench-quick soak docs pictures format lint types contracts unit parts lock clean
+.PHONY: help setup check test demo minutes bench bench-quick soak docs pictures format lint types contracts unit long parts lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +27,7 @@ setup: $(VENV)/.stamp ## make a virtual environment in .venv with everything in 
 demo: setup ## watch a simulated cluster through the exporter (Ctrl-C ends it)
 	@$(RUN) demo $(DEMO)
 
-check: setup format lint types contracts unit ## all checks that need only Python
+check: setup format lint types contracts unit long ## all checks that need only Python
 
 format:
 	$(BIN)/ruff format --check .
@@ -40,7 +43,7 @@ contracts:
 
 unit:
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 -m 'not real' $(PYTEST)
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal -m 'not real and not long' $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95 --skip-covered --show-missing
 	$(BIN)/coverage report --fail-under=100 --include='exporter/core/*' --format=total
@@ -49,7 +52,7 @@ test: check parts ## `make check`, then the tests with real parts (Prometheus, â
 
 parts: setup
 	sh tests/parts.sh
-	$(BIN)/python -m pytest -m real $(PYTEST)
+	$(BIN)/python -m pytest -n 4 --dist loadscope -m real $(PYTEST)
 
 minutes: setup ## publish to a simulated CloudWatch for five real minutes, and compare
 	CLOUDWATCH_SECONDS=$${CLOUDWATCH_SECONDS:-300} $(BIN)/python -m pytest -n 0 -m real tests/real/test_cloudwatch_minutes.py $(PYTEST)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 _FOREIGN = ("EXPORTER_", "AWS_", "KUBERNETES_SERVICE_")
+_HERE = Path(__file__).parent
 _FOREIGN_NAMES = ("KUBECONFIG", "METRIC_UPDATE_INTERVAL", "USE_CLOUDWATCH", "USE_PROMETHEUS")
+
+
+class ImageBuiltOnce(LoadScopeScheduling):
+    """Each test goes to whoever is free; those of the image go to one, which builds it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "image" if nodeid.startswith("tests/image/") else nodeid
 
 
 class NetworkRefused(Exception):
@@ -25,6 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shared machine stalls now and then; how long an example takes says nothing here.
     hypothesis.settings.register_profile("tests", deadline=None)
     hypothesis.settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE / "e2e"):
+            item.add_marker("long")
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    return ImageBuiltOnce(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def _only_loopback(event: str, arguments: tuple[object, ...]) -> None:

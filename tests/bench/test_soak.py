@@ -76,6 +76,7 @@ def test_one_wrong_figure_is_one_too_many() -> None:
     assert over(sample, [(20, "vpc_cni_cluster_enis")]) == ["figures that are not the truth"]
 
 
+@pytest.mark.long
 def test_two_hundred_cycles_of_a_world_that_never_rests_leave_nothing_behind(
     tmp_path: Path,
 ) -> None:

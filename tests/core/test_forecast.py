@@ -182,6 +182,7 @@ class TestADay:
         assert min(it.seconds or 0.0 for it in moments) > 2 * HOUR
 
 
+@pytest.mark.long
 class TestNoise:
     @pytest.mark.parametrize(
         ("level", "deviation", "minutes", "share", "nearest"),

@@ -14,6 +14,8 @@ from exporter.sim.vpc import ReservationKind, Subnet
 from tests.core.forecast_histories import HOUR, Told, errors
 from tests.sim.living import SECONDARY, begun, stepped
 
+pytestmark = pytest.mark.long
+
 ZONE = "eu-central-1b"
 
 

@@ -35,6 +35,8 @@ from exporter.sim.vpc import NewEni
 from tests.builders import NOW, node, pod, reading, target
 from tests.sim.living import SECONDARY, begun, process, stepped
 
+pytestmark = pytest.mark.long
+
 SECURITY_GROUPS = {"ENABLE_POD_ENI": "true"}
 BY_ADDRESS = {"WARM_IP_TARGET": "3", "MINIMUM_IP_TARGET": "10"}
 TYPES = {

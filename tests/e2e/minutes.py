@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.published import GAUGES, INCUMBENTS, Told, Truth, Value, summed, wrong
+from tests.e2e.published import GAUGES, Told, Truth, Value, summed, wrong
 from tests.e2e.world import Daemon, Simulation, daemon, eventually, key, simulation
 
 PERIOD = 2
@@ -194,7 +194,21 @@ class Story:
             self._sim.control("/events", {"event": event, "nodes": [self._random.choice(nodes)]})
 
 
-def live(folder: Path, minutes: int, restarts: frozenset[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What there is to say of the minutes that were lived through."""
+
+    wrong: list[object]
+    """What differs from the truth."""
+    alone: int
+    """How many minutes, or groups of them, were compared."""
+    unexplained: int
+    """How many copies CloudWatch has beyond those that the exporter knows to have repeated."""
+    names: set[str]
+    resolutions: set[object]
+
+
+def live(folder: Path, minutes: int, restarts: frozenset[int]) -> Lived:
     """Run for so many minutes of two seconds, with restarts, and compare all of it."""
     with (
         contextlib.ExitStack() as stack,
@@ -214,10 +228,11 @@ def live(folder: Path, minutes: int, restarts: frozenset[int]) -> None:
         eventually(lambda: passing.exporter.scrape()[UP] == 1, "CloudWatch takes points")
         passing.stop()
         told, state = taken(sim, "sim")
-    assert passing.wrong(told) == []
-    # A machine that is very busy is late now and then.
-    assert len(passing.groups) >= max(minutes // 2, 3)
     split = sum(len(values) - 1 for (at, _), values in told.values.items() if at in passing.parts)
-    assert told.copies - split <= passing.repeated
-    assert {name for _, name in told.values} >= INCUMBENTS | GAUGES
-    assert {it["resolution"] for it in state["data"]} == {1}
+    return Lived(
+        wrong=passing.wrong(told),
+        alone=len(passing.groups),
+        unexplained=max(told.copies - split - passing.repeated, 0),
+        names={name for _, name in told.values},
+        resolutions={it["resolution"] for it in state["data"]},
+    )

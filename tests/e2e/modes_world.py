@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -15,8 +14,11 @@ from tests.e2e.world import (
     Daemon,
     Samples,
     Simulation,
+    began,
+    clocks,
     daemon,
     differences,
+    ended,
     eventually,
     expected,
     key,
@@ -45,7 +47,6 @@ REASONS = {
     "back_off",
 }
 Difference = tuple[object, float | None, float | None]
-CLOCKS = ("vpc_cni_exporter_last_success_", "vpc_cni_exporter_cycle_duration_")
 DRIFTS = ("vpc_cni_node_drift_ip_addresses", "vpc_cni_node_ec2_drift_ip_addresses")
 
 
@@ -108,21 +109,15 @@ class Progress:
 
 
 def _progress(exporter: Daemon) -> Progress:
-    status, text = exporter.get("/metrics")
-    assert status == 200
-    own = parse("".join(f"{line}\n" for line in text.splitlines() if line.startswith(CLOCKS)))
-
-    def told(name: str, source: str) -> float:
-        return own.get(at(name, source), math.nan)
-
-    cycle, enis = (told("last_success_timestamp_seconds", it) for it in ("ipamd", "ec2_enis"))
+    text = exporter.page()
+    told = clocks(text)
     return Progress(
         text,
-        cycle - told("cycle_duration_seconds", "ipamd"),
-        cycle,
-        enis - told("cycle_duration_seconds", "ec2_enis"),
-        enis,
-        told("last_success_timestamp_seconds", "ec2_subnets"),
+        began(told, "ipamd"),
+        ended(told, "ipamd"),
+        began(told, "ec2_enis"),
+        ended(told, "ec2_enis"),
+        ended(told, "ec2_subnets"),
     )
 
 

@@ -73,7 +73,11 @@ def test_the_region_comes_from_the_nodes_where_nothing_else_tells_it(tmp_path: P
     with simulation(tmp_path, "--nodes", "3") as sim:
         given = {it: v for it, v in settings(sim).items() if "REGION" not in it}
         with daemon(tmp_path, sim, **given) as exporter:
-            eventually(lambda: outcomes(exporter)["accepted"] > 0, "points are taken")
+            # A request for another region would be refused.
+            accepted = eventually(lambda: outcomes(exporter)["accepted"], "points are taken")
+            assert accepted > 0
+            assert [it for it in exporter.environment if "REGION" in it] == []
+            assert exporter.logged("source is down") == []
 
 
 def test_a_cloudwatch_that_hangs_holds_nothing_else_up_and_the_end_comes_in_time(

@@ -59,7 +59,7 @@ def test_the_demonstration_shows_figures_serves_them_and_leaves_nothing_running(
 
 
 def test_the_demonstration_ends_after_its_duration() -> None:
-    with demo(free_port(), "--duration", "2") as process:
+    with demo(free_port(), "--duration", "5") as process:
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "pod IP addresses of sim" in output

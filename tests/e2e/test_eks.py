@@ -12,6 +12,8 @@ from tests.e2e.world import (
     Daemon,
     Samples,
     Simulation,
+    began,
+    clocks,
     daemon,
     differences,
     eventually,
@@ -53,12 +55,7 @@ def read_after(exporter: Daemon, instant: float) -> Samples:
     """Return the figures after EKS was read, and the subnets after that."""
 
     def look() -> bool:
-        samples = exporter.scrape()
-        done, took = (
-            samples.get(key(f"vpc_cni_exporter_{name}", source="eks"))
-            for name in ("last_success_timestamp_seconds", "cycle_duration_seconds")
-        )
-        return done is not None and took is not None and done - took > instant
+        return began(clocks(exporter.page()), "eks") > instant
 
     eventually(look, f"a read of EKS that began after {instant}")
     return survey_after(exporter, time.time())

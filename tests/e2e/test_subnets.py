@@ -13,8 +13,11 @@ from tests.e2e.world import (
     Daemon,
     Samples,
     Simulation,
+    began,
+    clocks,
     daemon,
     differences,
+    ended,
     eventually,
     expected,
     key,
@@ -51,20 +54,12 @@ def world(
 def survey_after(exporter: Daemon, instant: float) -> Samples:
     """Return the figures of a survey of the ENIs that began after an instant (Unix seconds)."""
     exporter.cycle_after(instant)
-    began = time.time()
+    now = time.time()
 
-    def look() -> Samples | None:
-        samples = exporter.scrape()
-        done = samples.get(
-            key("vpc_cni_exporter_last_success_timestamp_seconds", source="ec2_enis")
-        )
-        took = samples.get(key("vpc_cni_exporter_cycle_duration_seconds", source="ec2_enis"))
-        subnets = samples.get(
-            key("vpc_cni_exporter_last_success_timestamp_seconds", source="ec2_subnets")
-        )
-        if done is None or took is None or subnets is None:
-            return None
-        return samples if done - took > began and subnets > done else None
+    def look() -> bool:
+        told = clocks(exporter.page())
+        enis, subnets = (ended(told, it) for it in ("ec2_enis", "ec2_subnets"))
+        return began(told, "ec2_enis") > now and subnets > enis
 
     eventually(look, f"a survey that began after {instant}")
     # The survey's account is published right after its subnets were read; the names of the nodes'

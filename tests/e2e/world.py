@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -22,13 +23,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.core.catalog import METRICS
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[tuple[str, Labels], float]
 Found = TypeVar("Found")
 
+# What tells when sources were read.
+CLOCKS = ("vpc_cni_exporter_last_success_", "vpc_cni_exporter_cycle_duration_")
 PUBLISHED = frozenset(metric.name for metric in METRICS)
 # What a scrape says beside the figures that the truth knows.
 OWN = (
@@ -56,12 +59,29 @@ def parse(text: str) -> Samples:
     }
 
 
+def clocks(text: str) -> Samples:
+    """Return the samples of a page that tell when sources were read; only they are parsed."""
+    return parse("".join(it for it in text.splitlines(keepends=True) if it.startswith(CLOCKS)))
+
+
+def ended(told: Samples, source: str) -> float:
+    """Return when a source was last read to its end (Unix seconds), NaN before."""
+    found = key("vpc_cni_exporter_last_success_timestamp_seconds", source=source)
+    return told.get(found, math.nan)
+
+
+def began(told: Samples, source: str) -> float:
+    """Return when the last reading of a source began (Unix seconds), NaN before."""
+    took = key("vpc_cni_exporter_cycle_duration_seconds", source=source)
+    return ended(told, source) - told.get(took, math.nan)
+
+
 def request(url: str, body: object = None, method: str | None = None) -> tuple[int, str]:
     """Return status and body of an answer, whatever the status; raise OSError without one."""
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(sent, timeout=DEADLINE_SECONDS * 2) as answer:
+        with urllib.request.urlopen(sent, timeout=DEADLINE_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -135,25 +155,24 @@ class Daemon:
         """Return status and body of an answer of the exporter's."""
         return request(self.url + path)
 
-    def scrape(self) -> Samples:
+    def page(self) -> str:
         """Return what /metrics says now."""
         status, text = self.get("/metrics")
         assert status == 200
-        return parse(text)
+        return text
+
+    def scrape(self) -> Samples:
+        """Return the samples of /metrics now."""
+        return parse(self.page())
 
     def cycle_after(self, instant: float) -> Samples:
         """Return the figures of a cycle that began after an instant (Unix seconds)."""
 
-        def look() -> Samples | None:
-            samples = self.scrape()
-            done = samples.get(
-                key("vpc_cni_exporter_last_success_timestamp_seconds", source="ipamd")
-            )
-            took = samples.get(key("vpc_cni_exporter_cycle_duration_seconds", source="ipamd"))
-            began = None if done is None or took is None else done - took
-            return samples if began is not None and began > instant else None
+        def look() -> str | None:
+            text = self.page()
+            return text if began(clocks(text), "ipamd") > instant else None
 
-        return eventually(look, f"a cycle that began after {instant}")
+        return parse(eventually(look, f"a cycle that began after {instant}"))
 
     def lines(self) -> list[Mapping[str, Any]]:
         """Return what was logged so far."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +74,9 @@ def running(
     try:
         yield process
     finally:
+        # It would outlive unshare, whose hold on it ends where it changes its user.
+        with contextlib.suppress(OSError, IndexError):
+            os.kill(first_process(process), signal.SIGKILL)
         process.kill()
         process.wait(10)
 

@@ -115,7 +115,7 @@ def test_the_entry_point_runs_the_demonstration_and_answers_metrics(
     image: Image, tmp_path: Path
 ) -> None:
     port = free_port()
-    options = ("demo", "--duration", "6", "--nodes", "8", "--faults", "0", "--port", str(port))
+    options = ("demo", "--duration", "10", "--nodes", "8", "--faults", "0", "--port", str(port))
     command = [*image.config["Entrypoint"], *options]
     with running(image, tmp_path, command, {"TMPFS": "yes"}) as process:
 

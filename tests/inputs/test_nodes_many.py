@@ -26,7 +26,8 @@ def read(fetch: Fetch, *targets: Target, config: NodesConfig) -> tuple[Outcome, 
 class Fleet:
     """A `Fetch` over nodes that live or are silent, which notes who is being asked."""
 
-    def __init__(self, silent: Iterable[Target] = ()) -> None:
+    def __init__(self, silent: Iterable[Target] = (), seconds: float = 0.2) -> None:
+        self.seconds = seconds
         self.silent = {where.node.name for where in silent}
         self.asking: set[str] = set()
         self.most = 0
@@ -39,7 +40,7 @@ class Fleet:
         self.most = max(self.most, len(self.asking))
         self.most_living = max(self.most_living, len(self.asking - self.silent))
         try:
-            await asyncio.sleep(0.2 if name in self.silent else 0.001)
+            await asyncio.sleep(self.seconds if name in self.silent else 0.001)
         finally:
             self.asking.remove(name)
             self.done.append(name)
@@ -72,9 +73,10 @@ def test_no_more_nodes_are_asked_at_a_time_than_configured() -> None:
 def test_silent_nodes_do_not_keep_the_living_waiting() -> None:
     targets = fleet(60)
     silent = targets[:20]
-    asked = Fleet(silent)
+    asked = Fleet(silent, seconds=2.0)
+    slow = NodesConfig(timeout=2.0, allow_loopback=True, concurrency=4)
 
-    read(asked, *targets, config=config(concurrency=4))
+    read(asked, *targets, config=slow)
 
     assert set(asked.done[:40]) == names(targets[20:])
     assert asked.most > 20
@@ -148,7 +150,7 @@ def test_a_bug_ends_the_whole_reading() -> None:
 
 @pytest.mark.parametrize("concurrency", [2, 200], ids=["while some wait", "while all are asked"])
 def test_a_cancelled_reading_cancels_every_node_at_once(concurrency: int) -> None:
-    asked = Fleet(fleet(30))
+    asked = Fleet(fleet(30), seconds=60.0)
 
     async def cancel() -> None:
         loop = asyncio.get_running_loop()
@@ -160,7 +162,7 @@ def test_a_cancelled_reading_cancels_every_node_at_once(concurrency: int) -> Non
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert loop.time() - began < 0.1
+        assert loop.time() - began < 2.0
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(cancel())

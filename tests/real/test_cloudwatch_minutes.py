@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.minutes import PERIOD, live, taken
-from tests.e2e.published import INCUMBENTS
+from tests.e2e.published import GAUGES, INCUMBENTS
 from tests.e2e.world import simulation, started
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.early]
 
 SECONDS = int(os.environ.get("CLOUDWATCH_SECONDS", "60"))
 # A minute, the one it began in, and the time until its points are out.
@@ -24,7 +24,13 @@ _MANIFEST_SECONDS = 150.0
 
 def test_every_minute_of_some_real_ones_is_the_truth(tmp_path: Path) -> None:
     minutes = SECONDS // PERIOD
-    live(tmp_path, minutes, frozenset(range(minutes // 3, minutes, max(minutes // 3, 1))))
+    restarts = frozenset(range(minutes // 3, minutes, max(minutes // 3, 1)))
+    lived = live(tmp_path, minutes, restarts)
+    assert (lived.wrong, lived.unexplained) == ([], 0)
+    # A machine that is very busy is late now and then.
+    assert lived.alone >= max(minutes // 2, 3)
+    assert lived.names >= INCUMBENTS | GAUGES
+    assert lived.resolutions == {1}
 
 
 def test_cni_metrics_helpers_manifest_publishes_its_twenty_names(tmp_path: Path) -> None:

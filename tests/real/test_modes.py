@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 
 STEPS = 5
 # Seconds between two surveys of EC2: what they tell must stand from one scrape to the next.
-PERIOD = 0.6
+PERIOD = 1.2
 
 
 @pytest.mark.parametrize("introspection", ["all", "half", "none"])

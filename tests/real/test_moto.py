@@ -163,7 +163,8 @@ def test_all_instance_types_are_what_the_file_says(moto: FakeEc2, aws: pytest.Mo
     async def read(door: Ec2) -> tuple[Mapping[str, InstanceType], Requests]:
         return await door.read_instance_types([*names, "none.such"]), door.requests
 
-    found, requests = use(moto, aws, read)
+    # The first time moto is asked of them it reads them from its own files.
+    found, requests = use(moto, aws, read, silence_seconds=30.0)
     assert found == {name: types_on_file()[name] for name in names}
     # Where it does not answer, the file does.
     assert set(requests) == {("ec2", "DescribeInstanceTypes", "ok")}

@@ -23,7 +23,7 @@ def on_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def whole() -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await test(*args, **kwargs)
 
         asyncio.run(whole())

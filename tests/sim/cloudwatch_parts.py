@@ -66,7 +66,7 @@ def client(url: str, tongue: str = "json", *, region: str = REGION, **limits: An
     """Return a client that tries once and soon gives up."""
     config = Config(
         connect_timeout=2,
-        read_timeout=0.3,
+        read_timeout=1.5,
         retries={"total_max_attempts": 1, "mode": "standard"},
         **limits,
     )

@@ -16,6 +16,7 @@ from exporter.sim.vpc import NewEni
 from tests.sim.living import SECONDARY, START, begun, check, process, samples, some_node, stepped
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_pools_hold_what_ec2_holds_at_every_step(scenario: str, seed: int) -> None:
@@ -61,6 +62,7 @@ def test_they_do_while_nodes_fail_leave_and_join() -> None:
     assert world.nodes.keys() == cluster.nodes.keys()
 
 
+@pytest.mark.long
 def test_a_seed_repeats_a_run_byte_for_byte() -> None:
     def run(seed: int) -> list[bytes]:
         story, cluster = begun(9, scenario="day", seed=seed, seconds=600)

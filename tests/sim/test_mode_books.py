@@ -14,6 +14,8 @@ from exporter.sim.nodes import Node
 from tests.sim.client import on_loop
 from tests.sim.small_reader import Heard, SmallReader, told
 
+pytestmark = pytest.mark.long
+
 STEPS, SECONDS = 14, 60.0
 STATES = "vpc_cni_node_ip_addresses"
 REASONS = {

@@ -72,6 +72,7 @@ def errors(story: Living) -> Counter[tuple[str, str]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_pools_pods_and_ec2_agree_on_every_node_whatever_befalls_it(seed: int) -> None:
     story, cluster = begun(0, scenario="modes", seed=seed)

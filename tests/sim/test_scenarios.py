@@ -58,6 +58,7 @@ def test_in_normal_life_every_pod_soon_has_an_address() -> None:
     assert {kind for kind in Exhaustion.releases} <= released(story)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "breathes"), [("normal", True), ("steady", False)])
 def test_only_in_steady_life_there_are_as_many_pods_at_night_as_by_day(
     name: str, breathes: bool
@@ -129,6 +130,7 @@ def test_a_rollout_brings_every_node_from_one_release_to_the_next() -> None:
     assert f"amazon-k8s-cni:{LATEST}".encode() in daemonset.after
 
 
+@pytest.mark.long
 def test_a_day_goes_through_every_release_and_ends_with_the_latest() -> None:
     seen: set[str] = set()
     for step, story in enumerate(told("day", nodes=18, seconds=1200)):

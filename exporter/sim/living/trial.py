@@ -1,10 +1,10 @@
 """How many more pods and nodes there is room for: tried out, on a copy of the world."""
 
+import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter.core import pool
 from exporter.core.pool import Eni, Pool, Rules
@@ -19,6 +19,8 @@ _PAUSE_SECONDS = 150.0
 # ipamd chooses ENIs at random, and may choose one in vain first.
 _CALM_ROUNDS = 5
 _NO_GROUP = "none"
+
+Thing = TypeVar("Thing")
 
 
 def world_of(story: object) -> World:
@@ -85,7 +87,7 @@ class Trial:
 
     def pods(self, members: Iterable[int]) -> list[int]:
         """How many pods find an address on these nodes, one filled after the other."""
-        hosts = deepcopy([node.host for node in self.nodes])
+        hosts = _copied([node.host for node in self.nodes])
         return [_filled(hosts[n], _rules(self.nodes[n]), self.places[n]) for n in members]
 
     def together(self, members: Iterable[int], alone: list[int]) -> int:
@@ -96,7 +98,7 @@ class Trial:
         """How many more nodes of each type in use start in a subnet, each like one of its type."""
         likes = {node.node.machine.instance_type: node for node in self.nodes}
         for name, like in sorted(likes.items()):
-            vpc, count = deepcopy(self.world.vpc), 0
+            vpc, count = _copied(self.world.vpc), 0
             while _starts(like, home, vpc):
                 count += 1
             yield name, count
@@ -106,6 +108,12 @@ class Trial:
         for n, name in enumerate(names):
             groups.setdefault(name, []).append(n)
         return groups
+
+
+def _copied(thing: Thing) -> Thing:
+    """Return a copy that shares nothing with the original; several times as fast as `deepcopy`."""
+    copy: Thing = pickle.loads(pickle.dumps(thing))  # noqa: S301 (nobody else made these bytes)
+    return copy
 
 
 def _starts(like: LivingNode, home: str, vpc: Vpc) -> bool:
