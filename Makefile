@@ -48,6 +48,10 @@ unit:
 	$(BIN)/coverage report --fail-under=95 --skip-covered --show-missing
 	$(BIN)/coverage report --fail-under=100 --include='exporter/core/*' --format=total
 
+# Whole programs over sockets, which wait for each other more than they work.
+long:
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'long and not real' $(PYTEST)
+
 test: check parts ## `make check`, then the tests with real parts (Prometheus, …)
 
 parts: setup
