@@ -28,7 +28,7 @@ from tests.e2e.world import (
 )
 
 # Seconds between two surveys, and after how many of them the exporter forgets what they told.
-PERIOD, WITHDRAWN_AFTER = 0.4, 3
+PERIOD, WITHDRAWN_AFTER = 0.6, 3
 NODES = 43
 # By then all has befallen the cluster that its story has for it.
 LIFE_SECONDS = 840.0
