@@ -33,10 +33,6 @@ COUNTED = 0.5
 _WARM_UP = 0.25
 _CHECKPOINTS = 20
 _TIMEOUT_SECONDS = 1.0
-# By itself glibc raises the size from which on a block goes back to the system as soon as it is
-# free, up to 32 MiB: what one endless answer took then stays for later, which over few cycles looks
-# like growth. Held at its first value, what is resident is what is in use.
-PROMPT_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 # In life there are six cycles to a survey of the ENIs.
 _SETTINGS = {
     "EXPORTER_SCRAPE_TIMEOUT": str(_TIMEOUT_SECONDS),
@@ -62,14 +58,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long a soak is, and over what; `variables` are the daemon's beside its settings."""
+    """How long a soak is, and over what."""
 
     cycles: int
     nodes: int
     checkpoints: int = _CHECKPOINTS
     seed: int = 1
     cores: tuple[int, int] | None = (DAEMON_CORE, PEER_CORE)
-    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -133,7 +128,7 @@ def soak(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) 
     story = ("--scenario=steady", "--startup=0.01")
     with (
         world(Size(nodes=plan.nodes, seed=plan.seed), folder, story=story, core=others) as peers,
-        watched(peers, options=options, **_SETTINGS, **plan.variables) as daemon,
+        watched(peers, options=options, **_SETTINGS) as daemon,
     ):
         churn, checks = Churn(peers, plan.seed), Checks(peers, daemon, found)
         daemon.cycle()

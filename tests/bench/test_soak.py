@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.figures import Verdict
-from bench.soak import PROMPT_MALLOC, Plan, Sample, Soaked, soak
+from bench.soak import Plan, Sample, Soaked, soak
 
 
 def sample(cycle: int) -> Sample:
@@ -80,7 +80,7 @@ def test_one_wrong_figure_is_one_too_many() -> None:
 def test_two_hundred_cycles_of_a_world_that_never_rests_leave_nothing_behind(
     tmp_path: Path,
 ) -> None:
-    plan = Plan(cycles=200, nodes=100, checkpoints=4, cores=None, variables=PROMPT_MALLOC)
+    plan = Plan(cycles=200, nodes=100, checkpoints=4, cores=None)
     found = soak(plan, tmp_path)
     assert found.wrong == []
     assert {row.what: row.figure for row in found.rows() if row.verdict() is Verdict.OVER} == {}
