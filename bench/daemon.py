@@ -147,9 +147,9 @@ class Watch:
         watch = self
 
         class Noted(garbage.Garbage):
-            def after_cycle(self) -> None:
+            def after_cycle(self, *, crowded: bool = False) -> None:
                 began = time.monotonic()
-                super().after_cycle()
+                super().after_cycle(crowded=crowded)
                 watch._note_if_felt(HOURLY, began)
 
         return Noted

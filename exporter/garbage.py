@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # Young objects are walked once or twice, and then left alone but for once an hour.
-_YOUNG_OBJECTS = 20_000
+_YOUNG_OBJECTS = 5_000
 _AT_ONCE, _NEVER = 0, 2**31 - 1
 _FULL_SECONDS = 3600.0
 # By then code and descriptions of services are loaded, which stay until the end.
@@ -32,11 +32,17 @@ class Garbage:
         gc.set_threshold(_YOUNG_OBJECTS, _AT_ONCE, _NEVER)
         self._collected = self.clock()
 
-    def after_cycle(self) -> None:
-        """Set aside for good what the start leaves; look through everything else once an hour."""
+    def after_cycle(self, *, crowded: bool = False) -> None:
+        """Set aside for good what the start leaves; look through everything else once an hour.
+
+        While it is `crowded` by much that is soon gone, that waits for a later cycle, for up to an
+        hour.
+        """
         self._cycles += 1
         if self._cycles <= _FIRST_CYCLES:
             gc.freeze()
-        elif self.clock() - self._collected >= _FULL_SECONDS:
+            return
+        due = 2 * _FULL_SECONDS if crowded else _FULL_SECONDS
+        if self.clock() - self._collected >= due:
             self._collected = self.clock()
             gc.collect()

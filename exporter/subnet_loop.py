@@ -44,6 +44,8 @@ _BEAT_SLACK = 0.99
 # What ENIs told is withdrawn after so many of their periods without news (DESIGN, promise 2).
 _WITHDRAWN_AFTER = 3
 
+_FREED_AT_ONCE = 200
+
 Usages = tuple[SubnetUsage, ...]
 
 
@@ -57,12 +59,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """What tells this cluster's ENIs from others', the subnets that these are or will be in, how
-    many instances' pods have for themselves, by what ipamd's figures exceed EC2's, and what ENIs
-    instances have for their pods."""
+    """What tells this cluster's ENIs from others', the subnets that these are or will be in, the
+    subnet that each instance is in, how many instances' pods have for themselves, by what ipamd's
+    figures exceed EC2's, and what ENIs instances have for their pods."""
 
     facts: ClusterFacts
     subnets: set[str]
+    homes: Mapping[str, str]
     pod_enis: Mapping[str, int]
     drifts: Drifts
     node_enis: Mapping[str, tuple[NodeEni, ...]]
@@ -92,6 +95,7 @@ class SubnetLoop:
     known: Ec2Facts = field(default_factory=Ec2Facts)
     drifts: Drifts = field(default_factory=dict)
     surveyed: float | None = None
+    surveying: bool = field(default=False, init=False)
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def facts(self) -> Ec2Facts:
@@ -108,40 +112,53 @@ class SubnetLoop:
 
     async def survey(self, snapshot: Snapshot) -> None:
         """Read all ENIs, and the subnets right after, and publish their account."""
-        now, started = self.clock(), self.stopwatch()
+        started = self.stopwatch()
+        self.surveying = True
         try:
-            enis = await self._enis(snapshot)
-        except Unavailable as error:
-            self._note(Source.EC2_ENIS, started, error.reason)
+            accounted = await self._survey(snapshot, started)
+        finally:
+            self.surveying = False
+        if not accounted:
             return
-        self._note(Source.EC2_ENIS, started)
-        # Thousands of ENIs take longer than the event loop may stand still.
-        ours = await asyncio.to_thread(_ours, snapshot, self.control_plane(), enis, self.drifts)
-        subnets = await self._subnets(ours.subnets)
-        if subnets is None:
-            return
-        # The facts carry what ipamd said on each node.
-        survey = Survey(
-            subnets=subnets,
-            enis=_grouped(subnets, enis),
-            facts=ours.facts,
-            cooldown=cooldown_on(ours.facts.nodes.values()),
-        )
-        self.memory, self.usages = await asyncio.to_thread(accounts, self.memory, survey, now)
-        self.told, self.drifts = Told(self.vpcs[0], ours.facts.cluster), ours.drifts
-        self.known = Ec2Facts(
-            homes=_homes(enis),
-            types=self.known.types,
-            pod_enis=ours.pod_enis,
-            drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
-            node_enis=ours.node_enis,
-        )
         self.surveyed = started
         await self._tell(self.usages)
         types = await self.reader.read_instance_types(_type_names(snapshot))
         if types != self.known.types:
             self.known = replace(self.known, types=types)
             await self._tell(self.usages)
+
+    async def _survey(self, snapshot: Snapshot, started: float) -> bool:
+        """Read all ENIs and account for them; whether that could be done."""
+        now = self.clock()
+        try:
+            enis = list(await self._enis(snapshot))
+        except Unavailable as error:
+            self._note(Source.EC2_ENIS, started, error.reason)
+            return False
+        self._note(Source.EC2_ENIS, started)
+        try:
+            return await self._account(snapshot, enis, now)
+        finally:
+            await asyncio.to_thread(_let_go, enis)
+
+    async def _account(self, snapshot: Snapshot, enis: Sequence[Eni], now: float) -> bool:
+        """Replace what is known by what these ENIs tell; whether their subnets could be read."""
+        # Thousands of ENIs take longer than the event loop may stand still.
+        ours = await asyncio.to_thread(_ours, snapshot, self.control_plane(), enis, self.drifts)
+        subnets = await self._subnets(ours.subnets)
+        if subnets is None:
+            return False
+        told = await asyncio.to_thread(_accounts, self.memory, ours.facts, subnets, enis, now)
+        self.memory, self.usages = told
+        self.told, self.drifts = Told(self.vpcs[0], ours.facts.cluster), ours.drifts
+        self.known = Ec2Facts(
+            homes=ours.homes,
+            types=self.known.types,
+            pod_enis=ours.pod_enis,
+            drifts={uid: drift.persistent for uid, drift in ours.drifts.items()},
+            node_enis=ours.node_enis,
+        )
+        return True
 
     async def refresh(self) -> None:
         """Read the subnets alone; what their ENIs told stays until it is too old."""
@@ -214,7 +231,31 @@ def _ours(snapshot: Snapshot, given: ControlPlane, enis: Sequence[Eni], before: 
     held = held_for_pods(owned)
     by_node = {node.name: held[it] for it, node in facts.nodes.items() if it in held}
     drifts = against_ec2(before, snapshot.outcomes, by_node)
-    return _Ours(facts, seen | _named(facts), branches, drifts, node_enis(owned))
+    subnets = seen | _named(facts)
+    return _Ours(facts, subnets, _homes(enis), branches, drifts, node_enis(owned))
+
+
+def _accounts(
+    before: Memory,
+    facts: ClusterFacts,
+    subnets: tuple[Subnet, ...],
+    enis: Iterable[Eni],
+    now: float,
+) -> tuple[Memory, Usages]:
+    # The facts carry what ipamd said on each node.
+    survey = Survey(
+        subnets=subnets,
+        enis=_grouped(subnets, enis),
+        facts=facts,
+        cooldown=cooldown_on(facts.nodes.values()),
+    )
+    return accounts(before, survey, now)
+
+
+def _let_go(enis: list[Eni]) -> None:
+    """Free ENIs a few at a time: while all are freed at once, nothing else can run."""
+    while enis:
+        del enis[-_FREED_AT_ONCE:]
 
 
 def _named(facts: ClusterFacts) -> frozenset[str]:

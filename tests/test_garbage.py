@@ -67,3 +67,21 @@ def test_a_ring_that_came_to_lie_among_old_objects_is_freed_within_the_hour() ->
     now = 3_600.0
     garbage.after_cycle()
     assert alive() is None
+
+
+def test_all_is_not_looked_through_while_much_is_there_that_is_soon_gone() -> None:
+    now = 0.0
+    garbage = Garbage(lambda: now)
+    garbage.start()
+    for _ in range(3):
+        garbage.after_cycle()
+    full = gc.get_stats()[2]["collections"]
+    now = 7_199.0
+    garbage.after_cycle(crowded=True)
+    assert gc.get_stats()[2]["collections"] == full
+    now = 7_200.0
+    garbage.after_cycle(crowded=True)
+    assert gc.get_stats()[2]["collections"] == full + 1
+    now = 10_800.0
+    garbage.after_cycle()
+    assert gc.get_stats()[2]["collections"] == full + 2

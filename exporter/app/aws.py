@@ -43,6 +43,11 @@ class Aws:
         facts = Ec2Facts() if self.subnets is None else self.subnets.facts()
         return replace(facts, rooms=rooms(board.accounts))
 
+    @property
+    def surveying(self) -> bool:
+        """Whether thousands of ENIs are held just now, which will soon be gone."""
+        return self.subnets is not None and self.subnets.surveying
+
     def work(self, settings: Settings, begun: asyncio.Event) -> list[Coroutine[None, None, None]]:
         """Return what never ends, and begins when there is a snapshot of the nodes."""
         work = []

@@ -98,7 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await board.publish(cycle)
             if cloudwatch is not None:
                 cloudwatch.take(cycle.report)
-            garbage.after_cycle()
+            garbage.after_cycle(crowded=aws.surveying)
             begun.set()
 
         discoverer = Identified(kube, settings.cluster_name, settings.region, aws.told)
