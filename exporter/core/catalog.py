@@ -482,7 +482,7 @@ _NODE_METRICS: tuple[Metric[NodeUsage], ...] = (
     gauge(
         "ip_assignment_failures",
         NODE,
-        lambda row: row.assignment_failures,
+        lambda row: int(row.assignment_failures),
         unit=Unit.TOTAL,
         help="Requests for a pod IP address that the node's ipamd could not serve because it had "
         "nothing to give, as far as this exporter saw them. Retries count again.",
@@ -882,7 +882,8 @@ _LEGACY_METRICS: tuple[Metric[Usage], ...] = (
 
 
 Key = tuple[str, ...]
-# Names and values of labels -> their text; kept per row, since a row's labels hardly ever change.
+# Names and values of labels -> their text, of what is always 1 the whole line; kept per row, since
+# a row's labels hardly ever change.
 LabelTexts = dict[tuple[Key, Key], str]
 
 

@@ -38,6 +38,7 @@ from exporter.core.catalog import (
     Metric,
     ReportTable,
     Sample,
+    Unit,
 )
 from exporter.core.health import Health
 from exporter.core.subnets import SubnetUsage
@@ -217,7 +218,9 @@ def _lines(metric: Metric[Row], changed: Changed[Row]) -> list[str]:
     """Return the lines of each row."""
     if metric.value is not None:
         return _single(metric.name, map(metric.value, changed.rows), _own(metric.labels, changed))
-    if metric.by_label is not None:
+    if metric.by_label is not None and metric.unit is Unit.INFO:
+        return _info(metric, metric.by_label, changed)
+    if metric.by_label is not None and metric.labels != metric.scope.labels:
         return _labelled(metric, metric.by_label, changed)
     samples = map(metric.samples, changed.rows)
     return [_row(metric, *row) for row in zip(samples, changed.keys, changed.texts, strict=True)]
@@ -252,13 +255,32 @@ def _rare(name: str, label: str, value: float | None) -> str:
 def _labelled(
     metric: Metric[Row], by_label: Callable[[Row], Labelled], changed: Changed[Row]
 ) -> list[str]:
-    name, names, drawn = metric.name, metric.labels, []
+    """Return lines whose further labels have few values, so that these are written once."""
+    name, own = metric.name, metric.scope.labels
+    further, ends, drawn = metric.labels[len(own) :], dict[Key, str](), []
+    for row, labels in zip(changed.rows, _own(own, changed), strict=True):
+        lines, begin = "", name + (labels[:-1] + "," if labels else "{")
+        for values, value in by_label(row).items():
+            if value is not None:
+                end = ends.get(values) or ends.setdefault(values, _labels(further, values)[1:])
+                lines += f"{begin}{end} {value if type(value) is int else _number(value)}\n"
+        drawn.append(lines)
+    return drawn
+
+
+def _info(
+    metric: Metric[Row], by_label: Callable[[Row], Labelled], changed: Changed[Row]
+) -> list[str]:
+    """Return lines that are always 1: as long as the labels are the same, so is the line."""
+    names, drawn = metric.labels, []
     for row, key, known in zip(changed.rows, changed.keys, changed.texts, strict=True):
         lines = ""
-        for extra, value in by_label(row).items():
-            if value is not None:
-                text = known.get((names, extra)) or _kept(known, names, key, extra)
-                lines += f"{name}{text} {value if type(value) is int else _number(value)}\n"
+        for extra in by_label(row):
+            line = known.get((names, extra))
+            if line is None:
+                text = f"{metric.name}{_labels(names, key + extra)} 1\n"
+                line = known[names, extra] = text
+            lines += line
         drawn.append(lines)
     return drawn
 

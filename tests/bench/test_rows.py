@@ -124,7 +124,7 @@ def test_where_only_ratios_count_just_the_rows_with_a_least_ratio_are_held_to_on
             "render",
             "",
         ),
-        ({"parts": {"render": {**PARTS["render"], "times_as_fast": 7.9}}}, "render", ""),
+        ({"parts": {"render": {**PARTS["render"], "times_as_fast": 4.9}}}, "render", ""),
         ({"parts": {"enis": {**PARTS["enis"], "ours": {"cpu_seconds": 3.4}}}}, "read ENIs", ""),
         ({"answers": (replace(WHOLE.answers[0], seconds=(0.0251,)),)}, "one /metrics", ""),
         ({"surveys": replace(WHOLE.surveys, cpu_seconds=(3.1,))}, "read and", ""),  # type: ignore[type-var]
