@@ -53,11 +53,15 @@ class Line:
 
 
 def line(points: Sequence[tuple[float, float]]) -> Line:
-    """Return the line of least squares through points, through zero where there is but one."""
-    if len(points) == 1:
-        return Line(0.0, points[0][1] / points[0][0])
+    """Return the line of least squares through points.
+
+    It begins at zero where there is but one, and where it would begin below: nothing costs less.
+    """
     x, y = (sum(it) / len(points) for it in zip(*points, strict=True))
-    each = sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
+    spread = sum((a - x) ** 2 for a, _ in points)
+    each = sum((a - x) * (b - y) for a, b in points) / spread if spread else y / x
+    if each * x > y:
+        return Line(0.0, sum(a * b for a, b in points) / sum(a * a for a, _ in points))
     return Line(y - each * x, each)
 
 

@@ -24,13 +24,19 @@ COUNTS = [
 
 
 @given(
-    st.integers(-1_000, 1_000),
+    st.integers(0, 1_000),
     st.integers(-1_000, 1_000),
     st.lists(st.integers(1, 10_000), min_size=2, max_size=5, unique=True),
 )
 def test_points_on_a_line_give_that_line(base: int, each: int, at: list[int]) -> None:
     found = line([(x, base + each * x) for x in at])
     assert (found.base, found.each) == pytest.approx((base, each), abs=1e-6)
+
+
+def test_a_line_that_would_begin_below_zero_begins_there() -> None:
+    found = line([(1_000, 0.2), (10_000, 2.3)])
+    assert found.base == 0.0
+    assert found.each == pytest.approx(0.0002297, abs=1e-7)
 
 
 def test_one_point_alone_is_taken_to_grow_from_nothing() -> None:
