@@ -176,10 +176,11 @@ def aws_node_pod(pod: AwsNodePod, node: Node, *, plan: DaemonSetPlan) -> Object:
 
 def other_pod(app: str, node: Node, *, namespace: str) -> Object:
     """Return another pod that shares its node's address."""
-    name = f"{app}-{node.uid[:5]}"
+    # A part of the UID would do as well until two nodes have the same.
+    name = f"{app}-{node.uid}"
     return {
         "metadata": {
-            **_metadata(name, f"{app}-{node.uid}", namespace=namespace),
+            **_metadata(name, name, namespace=namespace),
             "creationTimestamp": timestamp(node.created),
             "labels": {"k8s-app": app},
             "ownerReferences": [_owner(app, f"owner-of-{app}")],

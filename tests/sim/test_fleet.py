@@ -5,6 +5,7 @@ import pytest
 from exporter.sim.cluster import Cluster
 from exporter.sim.fleet import GROUPS, ZONES, Fleet
 from exporter.sim.nodes import Kind
+from exporter.sim.objects import other_pod
 from exporter.sim.pages import Writer
 from tests.sim.client import on_loop, small
 
@@ -53,6 +54,16 @@ def test_nodes_without_aws_node_are_there_and_not_expected() -> None:
     assert [node.machine.kind for node in others] == [Kind.FARGATE, Kind.WINDOWS, Kind.AUTO]
     assert all(not node.pods for node in others)
     assert len(cluster.expected) == 4
+
+
+def test_every_pod_has_a_name_of_its_own() -> None:
+    cluster = grown(2_000)
+    names = [
+        other_pod(app, node, namespace="kube-system")["metadata"]["name"]
+        for node in cluster.nodes.values()
+        for app in node.other_pods
+    ]
+    assert len(set(names)) == len(names)
 
 
 def test_however_it_walks_totals_hold_what_is_assigned_and_limits_hold() -> None:
