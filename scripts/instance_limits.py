@@ -13,10 +13,9 @@ region's types and those it knows of others; a moto server knows those of all re
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
-from exporter.aws import Account, AwsConfig
+from exporter.aws import Account, AwsConfig, UnderWay
 from exporter.core.model import Unavailable
 from exporter.inputs.ec2.calls import Calls
 from exporter.inputs.ec2.instance_types import OPERATION, instance_types, write_types
@@ -28,7 +27,7 @@ def main() -> int:
     """Write the file whole, or leave it as it was."""
     calls = Calls(Account(AwsConfig()))
     try:
-        pages = calls.pages(threading.Event(), OPERATION, IncludeUnsupportedInRegion=True)
+        pages = calls.pages(UnderWay(), OPERATION, IncludeUnsupportedInRegion=True)
         types = [it for page in pages for it in instance_types(page)]
     except Unavailable as error:
         print(error, file=sys.stderr)

@@ -6,6 +6,6 @@ What is asked of a service and what its answers mean is the business of that ser
 from exporter.aws.account import Account, AwsConfig, Use
 from exporter.aws.client import Service
 from exporter.aws.counts import Requests
-from exporter.aws.threads import Threads
+from exporter.aws.threads import Threads, UnderWay
 
-__all__ = ["Account", "AwsConfig", "Requests", "Service", "Threads", "Use"]
+__all__ = ["Account", "AwsConfig", "Requests", "Service", "Threads", "UnderWay", "Use"]

@@ -7,14 +7,13 @@ wrong is `Unavailable` as a whole, since the next read is soon.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from exporter.aws import Account, Requests, Service, Threads, Use
+from exporter.aws import Account, Requests, Service, Threads, UnderWay, Use
 from exporter.aws.errors import Malformed, Missing, Refused
 from exporter.core.eks import (
     ADDON_ISSUES,
@@ -74,7 +73,7 @@ class Eks:
         if not _NAME.fullmatch(cluster):
             raise Unavailable(SYSTEM, "the cluster's name is none that a cluster of EKS can have")
         return await self._threads.run(
-            lambda stop: _Read(self._service, cluster, stop).report(version),
+            lambda under_way: _Read(self._service, cluster, under_way).report(version),
             seconds=self._read_seconds,
         )
 
@@ -82,10 +81,10 @@ class Eks:
 class _Read:
     """One read of one cluster; it blocks."""
 
-    def __init__(self, service: Service, cluster: str, stop: threading.Event) -> None:
+    def __init__(self, service: Service, cluster: str, under_way: UnderWay) -> None:
         self._service = service
         self._cluster = cluster
-        self._stop = stop
+        self._under_way = under_way
         self._refused: list[str] = []
 
     def report(self, version: str) -> EksReport:
@@ -147,7 +146,7 @@ class _Read:
         raise Malformed(SYSTEM, "DescribeAddonVersions: pages without an end")
 
     def _call(self, operation: str, **request: str) -> Mapping[str, Any]:
-        if self._stop.is_set():
+        if self._under_way.given_up:
             raise Unavailable(SYSTEM, "given up")
         return self._service.call(operation, **request)
 

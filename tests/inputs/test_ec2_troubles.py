@@ -6,14 +6,13 @@ import asyncio
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from exporter.aws import Account, AwsConfig
+from exporter.aws import Account, AwsConfig, UnderWay
 from exporter.core.model import Unavailable
 from exporter.inputs.ec2 import Ec2, types_on_file
 from exporter.inputs.ec2.calls import Calls
@@ -182,9 +181,9 @@ def test_a_type_that_is_not_whole_is_read_from_the_file(part: str, aws: pytest.M
 
 
 def test_nothing_is_asked_for_a_read_that_was_given_up(aws: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
-    pages = Calls(Account(AwsConfig())).pages(stop, "DescribeSubnets")
-    stop.set()
+    under_way = UnderWay()
+    pages = Calls(Account(AwsConfig())).pages(under_way, "DescribeSubnets")
+    under_way.give_up()
     with pytest.raises(Unavailable, match="ec2: given up"):
         next(pages)
 
@@ -203,6 +202,18 @@ def test_pages_that_lead_back_to_one_another_are_refused(aws: pytest.MonkeyPatch
     ec2 = FakeEc2(always={"DescribeSubnets": again})
     with serving(ec2), pytest.raises(Unavailable, match="DescribeSubnets: pages without an end"):
         use(ec2, aws, lambda door: door.read_subnets(["subnet-1"]))
+
+
+def test_pages_that_never_come_to_an_end_are_refused(aws: pytest.MonkeyPatch) -> None:
+    aws.setattr("exporter.inputs.ec2.calls._MOST_PAGES", 3)
+    ec2 = FakeEc2(subnets=[subnet(it) for it in range(4)], page_size=1)
+    with serving(ec2):
+        assert len(use(ec2, aws, lambda door: door.read_subnets([], ["vpc-1"]))) == 0
+        found = use(ec2, aws, lambda door: door.read_subnets([f"subnet-{it}" for it in range(4)]))
+        assert len(found) == 4
+        ec2.subnets = [subnet(it) for it in range(5)]
+        with pytest.raises(Unavailable, match="DescribeSubnets: pages without an end"):
+            use(ec2, aws, lambda door: door.read_subnets([f"subnet-{it}" for it in range(5)]))
 
 
 @pytest.mark.parametrize("retries", ["standard", "adaptive"])
@@ -441,7 +452,14 @@ def test_what_takes_too_long_is_given_up(read: Read, aws: pytest.MonkeyPatch) ->
     silent = Reply(200, b"", pause=1.0)
     ec2 = FakeEc2(always={"DescribeSubnets": silent, "DescribeNetworkInterfaces": silent})
     with serving(ec2), pytest.raises(Unavailable, match="ec2: took too long"):
-        use(ec2, aws, read, read_seconds=0.2)
+        use(ec2, aws, read, page_seconds=0.2)
+
+
+def test_a_reading_of_many_pages_takes_as_long_as_these_need(aws: pytest.MonkeyPatch) -> None:
+    ec2 = FakeEc2(enis=[eni(it) for it in range(6)], page_size=1, pause=0.2)
+    with serving(ec2):
+        found = use(ec2, aws, lambda door: door.read_enis(vpc_ids=["vpc-1"]), page_seconds=0.8)
+    assert len(found) == 6
 
 
 def test_reads_that_hang_do_not_pile_up(aws: pytest.MonkeyPatch) -> None:
@@ -462,7 +480,7 @@ def test_reads_that_hang_do_not_pile_up(aws: pytest.MonkeyPatch) -> None:
 
 
 async def _open_and(read: Read) -> None:
-    await read(Ec2(Account(AwsConfig(silence_seconds=0.4, attempts=1)), read_seconds=0.2))
+    await read(Ec2(Account(AwsConfig(silence_seconds=0.4, attempts=1)), page_seconds=0.2))
 
 
 def test_a_read_that_is_cancelled_ends_at_once(aws: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from exporter.aws import Account, Requests, Threads
+from exporter.aws import Account, Requests, Threads, UnderWay
 from exporter.core.model import Eni, InstanceType, Subnet, Unavailable
 from exporter.inputs.ec2.calls import Calls
 from exporter.inputs.ec2.enis import OPERATION as _ENIS
@@ -31,15 +30,15 @@ class Ec2:
         self,
         account: Account,
         *,
-        read_seconds: float = 120.0,
+        page_seconds: float = 120.0,
         reservation_seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read as an account; a whole read, its pages and repeated requests, has a time limit.
+        """Read as an account; a page, repeated requests included, has a time limit.
 
         Reservations of subnets are kept for some seconds.
         """
-        self._read_seconds = read_seconds
+        self._page_seconds = page_seconds
         self._threads = Threads(SYSTEM)
         self._calls = Calls(account)
         self._subnets = Subnets(self._calls, clock, keep_seconds=reservation_seconds)
@@ -58,7 +57,7 @@ class Ec2:
         """Return the VPCs that these instances have ENIs in, by a few of them."""
         some = tuple(instance_ids)[:_SAMPLE]
         pages = await self._run(
-            lambda stop: list(self._eni_pages("attachment.instance-id", some, stop))
+            lambda under_way: list(self._eni_pages("attachment.instance-id", some, under_way))
         )
         return tuple(sorted({vpc for page in pages for vpc in page.vpc_ids if vpc}))
 
@@ -66,7 +65,7 @@ class Ec2:
         self, *, vpc_ids: Sequence[str] = (), subnet_ids: Sequence[str] = ()
     ) -> tuple[Eni, ...]:
         """Return all ENIs of these VPCs and of these subnets, each once, hidden ones too."""
-        return await self._run(lambda stop: self._read_enis(vpc_ids, subnet_ids, stop))
+        return await self._run(lambda under_way: self._read_enis(vpc_ids, subnet_ids, under_way))
 
     async def read_subnets(
         self, ids: Iterable[str], vpc_ids: Iterable[str] = ()
@@ -76,7 +75,7 @@ class Ec2:
         Where no VPC is given, it is that of the subnets. Those that EC2 does not know are left out.
         """
         wanted, vpcs = sorted(set(ids)), sorted(set(vpc_ids))
-        return await self._run(lambda stop: self._subnets.read(wanted, vpcs, stop))
+        return await self._run(lambda under_way: self._subnets.read(wanted, vpcs, under_way))
 
     async def read_instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
         """Return the limits of those types that EC2, or else the file, knows.
@@ -87,7 +86,7 @@ class Ec2:
         new = [name for name in wanted if name not in self._types]
         if new:
             try:
-                answered = await self._run(lambda stop: self._read_types(new, stop))
+                answered = await self._run(lambda under_way: self._read_types(new, under_way))
             except Unavailable:
                 pass
             else:
@@ -95,25 +94,25 @@ class Ec2:
         found = {name: self._types.get(name) or types_on_file().get(name) for name in wanted}
         return {name: it for name, it in found.items() if it is not None}
 
-    async def _run(self, call: Callable[[threading.Event], T]) -> T:
-        return await self._threads.run(call, seconds=self._read_seconds)
+    async def _run(self, call: Callable[[UnderWay], T]) -> T:
+        return await self._threads.run(call, seconds=self._page_seconds)
 
     def _read_enis(
-        self, vpc_ids: Sequence[str], subnet_ids: Sequence[str], stop: threading.Event
+        self, vpc_ids: Sequence[str], subnet_ids: Sequence[str], under_way: UnderWay
     ) -> tuple[Eni, ...]:
         found: dict[str, Eni] = {}
         for name, values in (("vpc-id", vpc_ids), ("subnet-id", subnet_ids)):
-            for page in self._eni_pages(name, values, stop):
+            for page in self._eni_pages(name, values, under_way):
                 found.update((eni.id, eni) for eni in page.enis)
         return tuple(found.values())
 
     def _eni_pages(
-        self, name: str, values: Sequence[str], stop: threading.Event
+        self, name: str, values: Sequence[str], under_way: UnderWay
     ) -> Iterator[EniPage]:
         # Services may hide their ENIs from lists, and these hold addresses as others do.
-        pages = self._calls.filtered(stop, _ENIS, name, values, IncludeManagedResources=True)
+        pages = self._calls.filtered(under_way, _ENIS, name, values, IncludeManagedResources=True)
         return (page["Page"] for page in pages)
 
-    def _read_types(self, names: Sequence[str], stop: threading.Event) -> dict[str, InstanceType]:
-        pages = self._calls.filtered(stop, _TYPES, "instance-type", names)
+    def _read_types(self, names: Sequence[str], under_way: UnderWay) -> dict[str, InstanceType]:
+        pages = self._calls.filtered(under_way, _TYPES, "instance-type", names)
         return {it.name: it for page in pages for it in instance_types(page)}

@@ -7,11 +7,11 @@ where they may not be read, subnets are told without them.
 from __future__ import annotations
 
 import ipaddress
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exporter.aws import UnderWay
 from exporter.aws.errors import Malformed, Refused
 from exporter.core.model import Reservation, Subnet
 from exporter.inputs.ec2.calls import Calls
@@ -32,16 +32,16 @@ class Subnets:
         self._reservations = _Reservations(calls, clock, keep_seconds)
 
     def read(
-        self, ids: Sequence[str], vpc_ids: Sequence[str], stop: threading.Event
+        self, ids: Sequence[str], vpc_ids: Sequence[str], under_way: UnderWay
     ) -> tuple[Subnet, ...]:
         """Return subnets by id, each once; where no VPC is given, that of the ids counts."""
-        found = _by_id(self._calls.filtered(stop, _DESCRIBE, "subnet-id", ids))
+        found = _by_id(self._calls.filtered(under_way, _DESCRIBE, "subnet-id", ids))
         vpcs = sorted(set(vpc_ids) or {subnet.vpc_id for subnet in found.values()})
         found |= _by_id(
-            self._calls.filtered(stop, _DESCRIBE, "vpc-id", vpcs, Filters=[_DISCOVERED])
+            self._calls.filtered(under_way, _DESCRIBE, "vpc-id", vpcs, Filters=[_DISCOVERED])
         )
         return tuple(
-            replace(found[name], reservations=self._reservations.of(name, stop))
+            replace(found[name], reservations=self._reservations.of(name, under_way))
             for name in sorted(found)
         )
 
@@ -83,7 +83,7 @@ class _Reservations:
         self._kept: dict[str, tuple[float, tuple[Reservation, ...]]] = {}
         self._refused_until = float("-inf")
 
-    def of(self, subnet_id: str, stop: threading.Event) -> tuple[Reservation, ...] | None:
+    def of(self, subnet_id: str, under_way: UnderWay) -> tuple[Reservation, ...] | None:
         """Return a subnet's IPv4 reservations; None where they may not be read."""
         now = self._clock()
         if now < self._refused_until:
@@ -92,7 +92,7 @@ class _Reservations:
         if now < due:
             return known
         try:
-            read = self._read(subnet_id, stop)
+            read = self._read(subnet_id, under_way)
         except Refused:
             self._refused_until = now + self._keep_seconds
             self._kept.clear()
@@ -100,11 +100,11 @@ class _Reservations:
         self._kept[subnet_id] = (now + self._keep_seconds, read)
         return read
 
-    def _read(self, subnet_id: str, stop: threading.Event) -> tuple[Reservation, ...]:
+    def _read(self, subnet_id: str, under_way: UnderWay) -> tuple[Reservation, ...]:
         try:
             return tuple(
                 Reservation(_cidr(said["Cidr"]), said["ReservationType"])
-                for page in self._calls.pages(stop, _RESERVATIONS, SubnetId=subnet_id)
+                for page in self._calls.pages(under_way, _RESERVATIONS, SubnetId=subnet_id)
                 for said in page["SubnetIpv4CidrReservations"]
             )
         except (KeyError, ValueError) as error:
