@@ -8,12 +8,16 @@ and again, and finds nothing.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 # Young objects are walked once or twice, and then left alone but for once an hour.
 _YOUNG_OBJECTS = 5_000
 _AT_ONCE, _NEVER = 0, 2**31 - 1
+# Python 3.14 looks through old objects a few at a time, the more slowly the greater its second
+# number is (library reference, gc.set_threshold).
+_SECOND = _AT_ONCE if sys.version_info < (3, 14) else _NEVER
 _FULL_SECONDS = 3600.0
 # By then code and descriptions of services are loaded, which stay until the end.
 _FIRST_CYCLES = 3
@@ -29,7 +33,7 @@ class Garbage:
 
     def start(self) -> None:
         """Look through young objects in portions that nobody feels."""
-        gc.set_threshold(_YOUNG_OBJECTS, _AT_ONCE, _NEVER)
+        gc.set_threshold(_YOUNG_OBJECTS, _SECOND, _NEVER)
         self._collected = self.clock()
 
     def after_cycle(self, *, crowded: bool = False) -> None:

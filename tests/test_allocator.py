@@ -49,7 +49,8 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), r
 
 def told(*arguments: str, **environ: str) -> str:
     """Return how many arenas there are, and whether a block of 4 MiB is mapped on its own."""
-    clean = {name: it for name, it in os.environ.items() if not name.startswith("MALLOC_")}
+    said = ("MALLOC_", "GLIBC_TUNABLES")
+    clean = {name: it for name, it in os.environ.items() if not name.startswith(said)}
     command = [sys.executable, "-c", PROGRAM, *arguments]
     done = subprocess.run(
         command, env={**clean, **environ}, capture_output=True, text=True, check=True
@@ -67,6 +68,13 @@ def test_glibc_by_itself_does_otherwise() -> None:
     assert mapped == "False"
 
 
-def test_what_the_environment_says_of_glibc_stays() -> None:
-    arenas, _ = told("give_back", MALLOC_MMAP_THRESHOLD_="1048576").split()
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MALLOC_MMAP_THRESHOLD_", "1048576"),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576"),
+    ],
+)
+def test_what_the_environment_says_of_glibc_stays(variable: str, value: str) -> None:
+    arenas, _ = told("give_back", **{variable: value}).split()
     assert int(arenas) > 1

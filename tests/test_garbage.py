@@ -30,8 +30,8 @@ def test_young_objects_are_looked_through_and_old_ones_left_alone() -> None:
     before = [generation["collections"] for generation in gc.get_stats()]
     kept: list[list[int]] = [[] for _ in range(200_000)]
     collected = [it["collections"] - was for it, was in zip(gc.get_stats(), before, strict=True)]
-    assert collected[0] + collected[1] >= 9
-    assert collected[1] >= 4
+    assert 35 <= collected[0] + collected[1] <= 45
+    assert collected[1] >= 15
     assert collected[2] == 0
     assert len(kept) == 200_000
 
