@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from functools import partial
-from itertools import repeat
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from exporter.core import cni_settings, counters
 from exporter.core.counters import Family
@@ -209,7 +208,7 @@ CLUSTER: Scope[Usage] = Scope("cluster", (), lambda _: ())
 ZONE: Scope[Usage] = Scope("zone", ("zone",), lambda row: (row.name,))
 NODEGROUP: Scope[Usage] = Scope("nodegroup", ("nodegroup",), lambda row: (row.name,))
 TOTALS: Scope[Totals] = Scope("cluster", (), lambda _: ())
-NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.name,))
+NODE: Scope[NodeUsage] = Scope("node", ("node",), lambda row: (row.target.node.name,))
 SUBNET: Scope[SubnetUsage] = Scope("subnet", ("subnet_id",), lambda row: (row.subnet.id,))
 # Leaks are told apart like subnets, but are not a property of one.
 LEAKS = replace(SUBNET, name="")
@@ -887,12 +886,22 @@ Key = tuple[str, ...]
 LabelTexts = dict[tuple[Key, Key], str]
 
 
-class Drawn(NamedTuple):
-    """One row as it was last drawn: the row itself, and a text per metric."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A table as it was last drawn: its rows, their keys, what is known of the labels of each, and
+    of each metric the rows' texts, all in the same order."""
 
-    row: object
-    parts: tuple[str, ...]
-    labels: LabelTexts
+    rows: Sequence[object] = ()
+    keys: Sequence[Key] = ()
+    labels: Sequence[LabelTexts] = ()
+    columns: Sequence[Sequence[str]] = ()
+
+    def places(self, keys: Sequence[Key]) -> Sequence[int | None]:
+        """Return where rows with these keys were, None for those that were not there."""
+        if keys == self.keys:
+            return range(len(keys))
+        places = {key: place for place, key in enumerate(self.keys)}
+        return [places.get(key) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -927,27 +936,42 @@ class Table(Generic[Whole, Row]):
         """Return the table without the metrics whose names are not wanted."""
         return replace(self, metrics=tuple(m for m in self.metrics if wanted(m.name)))
 
-    def drawn(self, whole: Whole, draw: Draw, before: Mapping[Key, Drawn]) -> dict[Key, Drawn]:
+    def drawn(self, whole: Whole, draw: Draw, before: Drawn) -> Drawn:
         """Return every row as text; a row that did not change is not drawn again."""
-        rows = {self.scope.key(row): row for row in self.rows(whole)}
-        new = {
-            key: row
-            for key, row in rows.items()
-            if (last := before.get(key)) is None or last.row != row
-        }
-        texts = [before[key].labels if key in before else {} for key in new]
-        changed = Changed(tuple(new.values()), tuple(new), texts)
+        rows = list(self.rows(whole))
+        keys = [self.scope.key(row) for row in rows]
+        places = before.places(keys)
+        labels = [{} if place is None else before.labels[place] for place in places]
+        new = [
+            at
+            for at, (row, place) in enumerate(zip(rows, places, strict=True))
+            if place is None or before.rows[place] != row
+        ]
+        changed = Changed(
+            [rows[at] for at in new], [keys[at] for at in new], [labels[at] for at in new]
+        )
         # Metric by metric: what is done per row and metric is what drawing costs.
         columns = [draw(metric, changed) for metric in self.metrics]
-        parts = zip(*columns, strict=True) if columns else repeat(())
-        fresh = dict(zip(new, map(Drawn, changed.rows, parts, texts), strict=True))
-        if len(fresh) == len(rows):
-            return fresh
-        return {key: fresh.get(key) or before[key] for key in rows}
+        if len(new) < len(rows):
+            # What was drawn anew goes over whatever stands there.
+            kept = [place or 0 for place in places]
+            columns = [
+                _overlaid(map(column.__getitem__, kept), new, texts)
+                for column, texts in zip(before.columns, columns, strict=True)
+            ]
+        return Drawn(rows, keys, labels, columns)
 
     def described(self) -> tuple[tuple[str, Kind, str], ...]:
         """Return name, kind and help of each metric."""
         return tuple((m.name, m.kind, m.help) for m in self.metrics)
+
+
+def _overlaid(column: Iterable[str], places: Iterable[int], texts: Iterable[str]) -> list[str]:
+    """Return a column with other texts in some places."""
+    whole = list(column)
+    for place, text in zip(places, texts, strict=True):
+        whole[place] = text
+    return whole
 
 
 ReportTable = Table[Report, Usage] | Table[Report, NodeUsage] | Table[Report, Totals]

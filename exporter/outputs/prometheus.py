@@ -101,9 +101,7 @@ Whole_contra = TypeVar("Whole_contra", contravariant=True)
 class Drawable(Protocol[Whole_contra]):
     """A table of the catalog, whatever its rows are."""
 
-    def drawn(
-        self, whole: Whole_contra, draw: Draw, before: Mapping[Key, Drawn]
-    ) -> Mapping[Key, Drawn]:
+    def drawn(self, whole: Whole_contra, draw: Draw, before: Drawn) -> Drawn:
         """Return every row as text."""
 
     def described(self) -> Sequence[tuple[str, Kind, str]]:
@@ -119,7 +117,9 @@ class Block:
     checksum: int
 
 
-Cache = Mapping[int, Mapping[Key, Drawn]]
+# By the tables' places.
+Cache = Mapping[int, Drawn]
+_NOTHING = Drawn()
 
 
 # Name, kind, help and lines.
@@ -144,12 +144,10 @@ class Sheet:
 def draw(tables: Sequence[Drawable[Whole_contra]], whole: Whole_contra, before: Cache) -> Sheet:
     """Return a report as lines; `before` is the cache of the sheet before it."""
     families: list[Family] = []
-    cache: dict[int, Mapping[Key, Drawn]] = {}
+    cache: dict[int, Drawn] = {}
     for index, table in enumerate(tables):
-        rows = cache[index] = table.drawn(whole, _lines, before.get(index, {}))
-        parts = zip(*(drawn.parts for drawn in rows.values()), strict=True)
-        # Without rows there are no parts: the table's families are absent.
-        for described, texts in zip(table.described(), parts, strict=False):
+        drawn = cache[index] = table.drawn(whole, _lines, before.get(index, _NOTHING))
+        for described, texts in zip(table.described(), drawn.columns, strict=True):
             families.append((*described, "".join(texts)))
     return Sheet(tuple(families), cache)
 
@@ -272,14 +270,15 @@ def _info(
     metric: Metric[Row], by_label: Callable[[Row], Labelled], changed: Changed[Row]
 ) -> list[str]:
     """Return lines that are always 1: as long as the labels are the same, so is the line."""
-    names, drawn = metric.labels, []
+    # Lines are kept beside the texts of labels, so the metric's name keeps them apart.
+    names, line_of, drawn = metric.labels, (metric.name, *metric.labels), []
     for row, key, known in zip(changed.rows, changed.keys, changed.texts, strict=True):
         lines = ""
         for extra in by_label(row):
-            line = known.get((names, extra))
+            line = known.get((line_of, extra))
             if line is None:
                 text = f"{metric.name}{_labels(names, key + extra)} 1\n"
-                line = known[names, extra] = text
+                line = known[line_of, extra] = text
             lines += line
         drawn.append(lines)
     return drawn

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TypeVar
 
@@ -241,6 +242,9 @@ def recorded(drawing: Callable[[Draw], None]) -> Published:
                 assert len(key + extra) == len(metric.labels), metric.name
                 assert (metric.name + suffix, *key, *extra) not in found, metric.name
                 found[metric.name + suffix, *key, *extra] = value
+            if metric.unit is Unit.INFO:
+                # The drawing takes it for granted.
+                assert {value for _, _, value in samples} <= {1}
             if metric.value is not None:
                 told = metric.value(row)
                 assert samples == (() if told is None else (("", (), told),))
@@ -258,7 +262,7 @@ def published(shown: Report, tables: tuple[ReportTable, ...] = TABLES) -> Publis
 
     def drawing(draw: Draw) -> None:
         for table in tables:
-            table.drawn(shown, draw, {})
+            table.drawn(shown, draw, Drawn())
 
     return recorded(drawing)
 
@@ -267,8 +271,8 @@ def published_of(*subnets: SubnetUsage) -> Published:
     """Everything that is published of some subnets."""
 
     def drawing(draw: Draw) -> None:
-        SUBNET_TABLE.drawn(subnets, draw, {})
-        ALL_SUBNETS_TABLE.drawn(subnets, draw, {})
+        SUBNET_TABLE.drawn(subnets, draw, Drawn())
+        ALL_SUBNETS_TABLE.drawn(subnets, draw, Drawn())
 
     return recorded(drawing)
 
@@ -278,7 +282,7 @@ def published_of_eks(told: EksReport) -> Published:
 
     def drawing(draw: Draw) -> None:
         for table in EKS_TABLES:
-            table.drawn(told, draw, {})
+            table.drawn(told, draw, Drawn())
 
     return recorded(drawing)
 
@@ -842,51 +846,73 @@ class TestDrawing:
 
     table = NODE_TABLE.only(lambda name: name.endswith(("_node_enis", "_read")))
 
-    def test_gives_a_text_per_row_and_metric(self) -> None:
+    def test_gives_a_text_per_metric_and_row(self) -> None:
         shown = report(READ, UNREAD)
-        assert self.table.drawn(shown, self.draw, {}) == {
-            ("node-1",): Drawn(
-                shown.nodes[0],
-                ("vpc_cni_node_read node-1 1", "vpc_cni_node_enis node-1 2"),
-                {(("node-1",), ()): "a text"},
-            ),
-            ("node-2",): Drawn(
-                shown.nodes[1],
-                ("vpc_cni_node_read node-2 0", "vpc_cni_node_enis node-2"),
-                {(("node-2",), ()): "a text"},
-            ),
-        }
-
-    def test_reuses_the_rows_that_did_not_change_and_only_those(self) -> None:
-        first = self.table.drawn(report(READ, UNREAD), self.draw, {})
-        changed = read(NODE_1, replace(READ.reading, enis=3))
-        second = self.table.drawn(report(changed, UNREAD), self.draw, first)
-        assert second["node-2",] is first["node-2",]
-        assert second["node-1",].parts == (
-            "vpc_cni_node_read node-1 1",
-            "vpc_cni_node_enis node-1 3",
+        assert self.table.drawn(shown, self.draw, Drawn()) == Drawn(
+            list(shown.nodes),
+            [("node-1",), ("node-2",)],
+            [{(("node-1",), ()): "a text"}, {(("node-2",), ()): "a text"}],
+            [
+                ["vpc_cni_node_read node-1 1", "vpc_cni_node_read node-2 0"],
+                ["vpc_cni_node_enis node-1 2", "vpc_cni_node_enis node-2"],
+            ],
         )
 
+    def test_reuses_the_rows_that_did_not_change_and_only_those(self) -> None:
+        first = self.table.drawn(report(READ, UNREAD), self.draw, Drawn())
+        changed = read(NODE_1, replace(READ.reading, enis=3))
+        second = self.table.drawn(report(changed, UNREAD), self.draw, first)
+        assert second.columns == [
+            ["vpc_cni_node_read node-1 1", "vpc_cni_node_read node-2 0"],
+            ["vpc_cni_node_enis node-1 3", "vpc_cni_node_enis node-2"],
+        ]
+        assert second.columns[1][1] is first.columns[1][1]
+
+    def test_draws_nothing_where_nothing_changed(self) -> None:
+        first = self.table.drawn(report(READ, UNREAD), self.draw, Drawn())
+        drawn: list[int] = []
+
+        def draw(metric: Metric[Row], changed: Changed[Row]) -> Sequence[str]:
+            drawn.append(len(changed.rows))
+            return self.draw(metric, changed)
+
+        assert self.table.drawn(report(READ, UNREAD), draw, first) == first
+        assert drawn == [0, 0]
+
+    def test_has_the_rows_in_the_reports_order_wherever_they_were(self) -> None:
+        first = self.table.drawn(report(READ, UNREAD), self.draw, Drawn())
+        between = read("node-3", reading(enis=7))
+        second = self.table.drawn(report(UNREAD, between, READ), self.draw, first)
+        assert second.columns[1] == [
+            "vpc_cni_node_enis node-2",
+            "vpc_cni_node_enis node-3 7",
+            "vpc_cni_node_enis node-1 2",
+        ]
+        assert [*second.labels] == [first.labels[1], {(("node-3",), ()): "a text"}, first.labels[0]]
+
     def test_keeps_the_label_texts_of_a_row_that_changed(self) -> None:
-        first = self.table.drawn(report(READ), self.draw, {})
+        first = self.table.drawn(report(READ), self.draw, Drawn())
         changed = read(NODE_1, replace(READ.reading, enis=3))
         second = self.table.drawn(report(changed), self.draw, first)
-        assert second["node-1",].labels is first["node-1",].labels
+        assert second.labels[0] is first.labels[0]
 
     def test_forgets_the_rows_that_are_gone(self) -> None:
-        first = self.table.drawn(report(READ, UNREAD), self.draw, {})
-        assert list(self.table.drawn(report(UNREAD), self.draw, first)) == [("node-2",)]
+        first = self.table.drawn(report(READ, UNREAD), self.draw, Drawn())
+        second = self.table.drawn(report(UNREAD), self.draw, first)
+        assert second == self.table.drawn(report(UNREAD), self.draw, Drawn())
+        assert second.keys == [("node-2",)]
 
     def test_a_table_without_metrics_has_rows_without_texts(self) -> None:
         shown = report(READ)
-        assert self.table.only(lambda _: False).drawn(shown, self.draw, {}) == {
-            ("node-1",): Drawn(shown.nodes[0], (), {})
-        }
+        assert self.table.only(lambda _: False).drawn(shown, self.draw, Drawn()) == Drawn(
+            list(shown.nodes), [("node-1",)], [{}], []
+        )
 
     def test_leaves_what_was_drawn_before_as_it_was(self) -> None:
-        first = self.table.drawn(report(READ), self.draw, {})
-        kept = dict(first)
-        self.table.drawn(report(UNREAD), self.draw, first)
+        first = self.table.drawn(report(READ, UNREAD), self.draw, Drawn())
+        kept = deepcopy(first)
+        changed = read(NODE_1, replace(READ.reading, enis=3))
+        self.table.drawn(report(UNREAD, changed), self.draw, first)
         assert first == kept
 
 
