@@ -69,7 +69,7 @@ $(VENV)/.plots: requirements/plots.txt $(VENV)/.stamp
 bench: $(VENV)/.plots ## measure speed and memory against their budgets; JSON and plots in bench/out
 	@$(BIN)/python -m bench $(BENCH)
 
-bench-quick: setup ## the same in a minute, on small fleets: only ratios count
+bench-quick: setup ## the same in a minute, on small fleets: only ratios count; in bench/out/quick
 	@$(BIN)/python -m bench --quick $(BENCH)
 
 soak: setup ## 2,000 cycles at 1,000 nodes that never rest: nothing may grow, every figure is right

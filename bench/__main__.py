@@ -9,99 +9,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import plots, runs
 from bench.figures import HeldTo, over, table
 from bench.found import Found, Measured
+from bench.machine import described, machine, warning
 from bench.peers import OTHERS, Size, World, world
 from bench.processes import DAEMON_CORE, PEER_CORE, pin, running
 from bench.rows import rows
+from bench.sizes import FULL, QUICK, Scale
 
-ENIS_PER_NODE = 4
-OUT = Path(__file__).parent / "out"
-_QUIET_LOAD = 0.3
 _IDLE_LOOP_SECONDS = 3.0
 # Of the time under load, so much goes by before the hour's collection comes.
 _COLLECTED_AFTER = 2 / 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """How much is measured: the fleets' sizes, the one that most is measured at, and for how long.
-
-    `parts` are measurements without a daemon, each a module that prints JSON.
-    """
-
-    name: str
-    nodes: tuple[int, ...]
-    main: int
-    cycles: int
-    faulty: int
-    timeout: float
-    answers_seconds: float
-    answers_beside: tuple[tuple[str, ...], ...]
-    load_seconds: float
-    peak_seconds: float
-    idle_seconds: float
-    surveys: int
-    sample: int
-    parts: Mapping[str, tuple[str, ...]]
-
-    def over(self, *nodes: int) -> Scale:
-        """Return the same over other fleets; most is measured at the same size, or the largest."""
-        main = self.main if self.main in nodes else max(nodes)
-        return dataclasses.replace(self, nodes=nodes, main=main)
-
-
-FULL = Scale(
-    name="full",
-    nodes=(1_000, 5_000, 10_000),
-    main=5_000,
-    cycles=8,
-    faulty=3,
-    timeout=5.0,
-    answers_seconds=20.0,
-    answers_beside=((), OTHERS),
-    load_seconds=60.0,
-    peak_seconds=15.0,
-    idle_seconds=30.0,
-    surveys=3,
-    sample=200,
-    parts={
-        "parse": ("bench.parse",),
-        "render": ("bench.render", "5000"),
-        "enis": ("bench.enis", "20000", "3"),
-    },
-)
-QUICK = Scale(
-    name="quick",
-    nodes=(250, 1_000),
-    main=1_000,
-    cycles=10,
-    faulty=1,
-    timeout=1.0,
-    answers_seconds=2.0,
-    answers_beside=((),),
-    load_seconds=4.0,
-    peak_seconds=0.0,
-    idle_seconds=1.0,
-    surveys=1,
-    sample=50,
-    parts={
-        "parse": ("bench.parse",),
-        "render": ("bench.render", "1000"),
-        "enis": ("bench.enis", "3000", "3"),
-    },
-)
 
 
 def measure(scale: Scale) -> Found:
@@ -112,7 +37,7 @@ def measure(scale: Scale) -> Found:
         parts={name: _part(name, command) for name, command in scale.parts.items()},
     )
     for nodes in scale.nodes:
-        size = Size(nodes=nodes, enis=ENIS_PER_NODE * nodes)
+        size = Size.usual(nodes)
         with tempfile.TemporaryDirectory() as folder:
             _say(f"a fleet of {nodes} nodes starts")
             with world(size, Path(folder), *OTHERS) as peers:
@@ -125,6 +50,10 @@ def _at(peers: World, scale: Scale, found: Found) -> Found:
     nodes, main = peers.size.nodes, peers.size.nodes == scale.main
     _say("cycles")
     found = dataclasses.replace(found, cycles=(*found.cycles, runs.cycles(peers, scale.cycles)))
+    rounds = scale.works if main else scale.works_elsewhere
+    if rounds:
+        _say("each kind of work by itself")
+        found = dataclasses.replace(found, works=(*found.works, runs.works(peers, rounds)))
     if main:
         found = _at_main(peers, scale, found)
     seconds = scale.load_seconds if main else scale.peak_seconds
@@ -147,8 +76,6 @@ def _at_main(peers: World, scale: Scale, found: Found) -> Found:
     answers = tuple(
         runs.answers(peers, scale.answers_seconds, *others) for others in scale.answers_beside
     )
-    _say("surveys")
-    surveys = runs.surveys(peers, scale.surveys, "ec2")
     _say("watching")
     idle = runs.idle(peers, scale.idle_seconds)
     return dataclasses.replace(
@@ -157,7 +84,6 @@ def _at_main(peers: World, scale: Scale, found: Found) -> Found:
         sequential=sequential,
         faulty=faulty,
         answers=answers,
-        surveys=surveys,
         idle=idle,
     )
 
@@ -167,24 +93,6 @@ def _part(name: str, command: tuple[str, ...]) -> Measured:
     with running(command, {}, core=DAEMON_CORE) as process:
         told: dict[str, Any] = json.loads(process.communicate()[0])
     return told
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures depend on beside the exporter."""
-    return {
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _say(text: str) -> None:
@@ -212,18 +120,23 @@ def main() -> int:
         "--quick", action="store_true", help="small fleets, in a minute; ratios alone count"
     )
     parser.add_argument("--nodes", type=int, nargs="+", help="fleets of these sizes alone")
-    parser.add_argument("--out", type=Path, default=OUT, help="where JSON and plots go (bench/out)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where JSON and plots go (bench/out; bench/out/quick with --quick, and "
+        "bench/out/chosen with --nodes)",
+    )
     options = parser.parse_args()
     pin(0, PEER_CORE)
     scale, held_to = (QUICK, HeldTo.RATIOS) if options.quick else (FULL, HeldTo.ALL)
     if options.nodes:
         scale = scale.over(*options.nodes)
     found = measure(scale)
-    written(found, held_to, options.out)
+    written(found, held_to, options.out or scale.folder)
     print(table(rows(found), held_to))
-    load = float(str(found.machine["load_before"]))
-    if load > _QUIET_LOAD:
-        print(f"The machine was busy before this began (load {load}): take no figure for a fact.")
+    print(f"Measured with {described(found.machine)}.")
+    if trouble := warning(found.machine):
+        print(trouble)
     return 1 if over(rows(found), held_to) else 0
 
 

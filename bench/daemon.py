@@ -1,9 +1,9 @@
 """The exporter's daemon under watch: `python -m bench.daemon FILE [options] [-- flags of run]`.
 
 Beside it runs a probe of its event loop. Each piece of work of its loops, each collection of
-garbage that is felt, and the probe's lags are noted in FILE (`bench.notes`). With --on-demand it
-runs a cycle for each line of its standard input, so that whoever drives it can change the world in
-between.
+garbage that is felt, and the probe's lags are noted in FILE (`bench.notes`). With --on-demand each
+line of its standard input names a piece of work to be done once more, and there are no cycles but
+these: whoever drives it can change the world in between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -36,6 +36,7 @@ from bench.notes import (
 )
 from exporter import app, cli, garbage
 from exporter.app import aws, running
+from exporter.core.health import PointOutcome
 from exporter.core.model import Read
 from exporter.settings import Settings
 
@@ -45,6 +46,11 @@ LOOPS: Mapping[tuple[ModuleType, str], Mapping[str, str]] = {
     (running, "IpamdLoop"): {"collect": CYCLE},
     (aws, "SubnetLoop"): {"survey": SURVEY, "refresh": REFRESH},
     (aws, "CloudWatchLoop"): {"tend": PUBLISH},
+}
+# What can be asked for beside cycles, whether it is due or not.
+AGAIN: Mapping[str, Callable[[Any], Awaitable[None]]] = {
+    SURVEY: lambda loop: loop.survey(loop.latest()),
+    REFRESH: lambda loop: loop.refresh(),
 }
 
 
@@ -61,24 +67,35 @@ def _objects(loop: Any) -> Mapping[str, float]:
     return {"objects": gc.get_freeze_count() + len(gc.get_objects()), **_read(loop)}
 
 
+def _accepted(loop: Any) -> Mapping[str, float]:
+    """How many points CloudWatch has accepted so far."""
+    return {"accepted": loop.outcomes.get(PointOutcome.ACCEPTED, 0)}
+
+
 @dataclass(slots=True)
 class Gate:
-    """Whoever drives the daemon, on its standard input: a line lets one cycle pass, and its end
-    ends the daemon, which never outlives who started it."""
+    """Whoever drives the daemon, on its standard input: a line lets one cycle pass or asks for
+    other work, and its end ends the daemon, which never outlives who started it."""
 
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    asked: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    _unfinished: bytes = b""
 
     def open(self) -> None:
         """Begin to listen; call it on the loop."""
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._readable)
 
     def _readable(self) -> None:
-        lines = os.read(sys.stdin.fileno(), 4096)
-        if not lines:
+        told = os.read(sys.stdin.fileno(), 4096)
+        if not told:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             signal.raise_signal(signal.SIGTERM)
-        for _ in range(lines.count(b"\n")):
-            self.permits.release()
+        *lines, self._unfinished = (self._unfinished + told).split(b"\n")
+        for work in (line.decode() for line in lines):
+            if work == CYCLE:
+                self.permits.release()
+            else:
+                self.asked.put_nowait(work)
 
 
 @dataclass(slots=True)
@@ -91,6 +108,8 @@ class Watch:
     lag: bool
     # What each kind of work is asked for when it is done.
     told: Mapping[str, Callable[[Any], Mapping[str, float]]]
+    _loops: dict[str, Any] = field(default_factory=dict)
+    _published: Mapping[str, float] = field(default_factory=lambda: {"accepted": 0})
     _collection_began: float = 0.0
 
     def loop(self, place: ModuleType, name: str, works: Mapping[str, str]) -> type:
@@ -104,10 +123,13 @@ class Watch:
         async def noted(loop: Any, *arguments: Any) -> None:
             if self.on_demand and work == CYCLE:
                 await self.gate.permits.acquire()
+            self._loops[work] = loop
             began, cpu = time.monotonic(), time.process_time()
             await inner(loop, *arguments)
             ended, used = time.monotonic(), time.process_time() - cpu
             told = self.told[work](loop) if work in self.told else {}
+            if work == PUBLISH and not self._has_published(told):
+                return
             tasks = len(asyncio.all_tasks())
             self.notes.span(
                 Span(work=work, began=began, ended=ended, cpu=used, tasks=tasks, told=told)
@@ -115,17 +137,29 @@ class Watch:
 
         return noted
 
+    def _has_published(self, told: Mapping[str, float]) -> bool:
+        """Whether CloudWatch was told anything: its loop looks for that several times a second."""
+        before, self._published = self._published, told
+        return told != before
+
     async def run(self, settings: Settings, stop: asyncio.Event) -> None:
         """Run the daemon's own `run` with the probes beside it."""
         self.notes.started(time.monotonic())
         self.gate.open()
         gc.callbacks.append(self._collected)
-        probes = [asyncio.create_task(self._lags())] if self.lag else []
-        try:
+        async with asyncio.TaskGroup() as group:
+            probes = [group.create_task(self._on_demand())]
+            if self.lag:
+                probes.append(group.create_task(self._lags()))
             await _run(settings, stop)
-        finally:
             for task in probes:
                 task.cancel()
+
+    async def _on_demand(self) -> None:
+        """Do what is asked for beside cycles, one piece at a time."""
+        while True:
+            work = await self.gate.asked.get()
+            await AGAIN[work](self._loops[work])
 
     async def _lags(self) -> None:
         lags: list[Lag] = []
@@ -139,25 +173,24 @@ class Watch:
     def _collected(self, phase: str, _: Mapping[str, int]) -> None:
         if phase == "start":
             self._collection_began = time.monotonic()
-        else:
-            self._note_if_felt(COLLECTION, self._collection_began)
+        elif time.monotonic() - self._collection_began > FELT_SECONDS:
+            self._note(COLLECTION, self._collection_began)
 
     def garbage(self) -> type:
-        """Return the daemon's dealings with garbage, noted where they are felt."""
+        """Return the daemon's dealings with garbage, of which the full collections are noted."""
         watch = self
 
         class Noted(garbage.Garbage):
             def after_cycle(self, *, crowded: bool = False) -> None:
-                began = time.monotonic()
+                began, before = time.monotonic(), self._collected
                 super().after_cycle(crowded=crowded)
-                watch._note_if_felt(HOURLY, began)
+                if self._collected != before:
+                    watch._note(HOURLY, began)
 
         return Noted
 
-    def _note_if_felt(self, work: str, began: float) -> None:
-        ended = time.monotonic()
-        if ended - began > FELT_SECONDS:
-            self.notes.span(Span(work=work, began=began, ended=ended))
+    def _note(self, work: str, began: float) -> None:
+        self.notes.span(Span(work=work, began=began, ended=time.monotonic()))
 
 
 _run = app.run
@@ -179,7 +212,7 @@ def main() -> None:
     """Run the daemon as `vpc-cni-exporter run` does, and note what it does."""
     parser = argparse.ArgumentParser(prog="python -m bench.daemon", description=__doc__)
     parser.add_argument("file", help="where the notes go")
-    parser.add_argument("--on-demand", action="store_true", help="a cycle for each line of input")
+    parser.add_argument("--on-demand", action="store_true", help="work as lines of input name it")
     parser.add_argument("--no-lag", action="store_true", help="leave the loop alone")
     parser.add_argument("--objects", action="store_true", help="count objects after each cycle")
     parser.add_argument(
@@ -188,7 +221,7 @@ def main() -> None:
     parser.add_argument("flags", nargs="*", help="what `vpc-cni-exporter run` is given")
     options = parser.parse_args()
     with open(options.file, "w", encoding="utf-8") as file:
-        told = {CYCLE: _objects if options.objects else _read}
+        told = {CYCLE: _objects if options.objects else _read, PUBLISH: _accepted}
         watch = Watch(Notebook(file), Gate(), options.on_demand, not options.no_lag, told)
         with _watched(watch, options.full_every):
             cli.main(["run", *options.flags])

@@ -20,6 +20,7 @@ from itertools import cycle, islice
 from typing import Any
 from urllib.parse import urlencode
 
+from bench.peers import ENIS_PER_NODE
 from bench.serving import serve
 from exporter.sim.ec2_actions import Ec2
 from exporter.sim.ec2_api import Ec2Api
@@ -34,7 +35,6 @@ from exporter.sim.vpc import (
 )
 
 ADDRESSES = 15
-ENIS_PER_INSTANCE = 4
 VPC_ID = "vpc-0a1b2c3d4e5f60718"
 _PAGE = 1_000
 _NODES_PAGE = 500
@@ -146,7 +146,7 @@ def main() -> None:
     if options.api:
         machines = list(nodes_of(options.api, options.token))
     else:
-        machines = list(made_up(-(-options.enis // ENIS_PER_INSTANCE)))
+        machines = list(made_up(-(-options.enis // ENIS_PER_NODE)))
     ec2 = Ec2(filled(machines, options.enis))
     _write_everything(ec2)
     asyncio.run(serve(Ec2Api(ec2).application(), "AWS_ENDPOINT_URL_EC2"))

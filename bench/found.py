@@ -70,13 +70,24 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surveys:
-    """Reading and accounting for all ENIs while no node is read."""
+class Works:
+    """What each kind of work costs by itself, with EC2 and CloudWatch on: CPU seconds of the whole
+    daemon, one figure per piece; and what is served then, of which `page_bytes` are gzipped.
+
+    A cycle takes in what EC2 told. Surveys read and account for all ENIs, refreshes read subnets
+    alone, a publish tells CloudWatch of a minute, and a scrape is one answer of /metrics.
+    """
 
     nodes: int
     enis: int
-    seconds: tuple[float, ...]
-    cpu_seconds: tuple[float, ...]
+    subnets: int
+    series: int
+    page_bytes: int
+    cycles: tuple[float, ...]
+    surveys: tuple[float, ...]
+    refreshes: tuple[float, ...]
+    publishes: tuple[float, ...]
+    scrapes: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +117,12 @@ class Found:
     scale: str
     machine: Mapping[str, object] = field(default_factory=dict)
     cycles: tuple[Cycles, ...] = ()
+    works: tuple[Works, ...] = ()
     faulty: Faulty | None = None
     answers: tuple[Answers, ...] = ()
     idle: Idle | None = None
     load: Load | None = None
     peaks: Mapping[int, float] = field(default_factory=dict)
-    surveys: Surveys | None = None
     sequential: Sequential | None = None
     idle_loop: tuple[float, ...] = ()
     parts: Mapping[str, Measured] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.processes import PEER_CORE, Child, cpu_seconds, running
 
+ENIS_PER_NODE = 4
 _NICENESS = 5
 _CONTROL_SECONDS = 120.0
 # A silent node is three sockets of the fleet's, and beside the nodes there is the API.
@@ -36,6 +37,11 @@ class Size:
     nodes: int
     enis: int = 0
     seed: int = 1
+
+    @classmethod
+    def usual(cls, nodes: int) -> Size:
+        """Return a world of so many nodes with the ENIs that nodes have here."""
+        return cls(nodes=nodes, enis=ENIS_PER_NODE * nodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

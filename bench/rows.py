@@ -43,7 +43,8 @@ def rows(found: Found) -> list[Row]:
         *_parts(found),
         *_answers(found),
         *_lags(found),
-        *_surveys(found),
+        *_works(found),
+        *_enis_alone(found),
         *_discovery(found),
         *_peaks(found),
         *_starts(found.cycles),
@@ -178,11 +179,12 @@ def _lags(found: Found) -> Iterator[Row]:
         budget=LAG_MAX_MS if main else None,
         baseline=baseline,
     )
-    if collecting:
+    if any(span.work == HOURLY for span in load.spans):
         yield Row(
             what="event-loop lag, the hour's collection of garbage",
             at=at,
-            figure=1e3 * max(collecting),
+            # Where it ended before the timer was due, nobody has waited.
+            figure=1e3 * max(collecting, default=0.0),
             unit=Unit.MILLISECONDS,
             budget=LAG_MAX_MS if main else None,
             baseline=baseline,
@@ -202,22 +204,38 @@ def told_apart(load: Load) -> tuple[list[float], list[float]]:
     return working, collecting
 
 
-def _surveys(found: Found) -> Iterator[Row]:
+def _works(found: Found) -> Iterator[Row]:
+    """CPU of each kind of work by itself: docs/SCALE.md is made of these."""
     parts: Any = found.parts
     boto3 = parts.get("enis", {})
-    it = found.surveys
-    if it is not None:
+    for it in found.works:
+        at = f"{_enis(it.enis)} of {_nodes(it.nodes)}"
+        yield _cpu("a cycle that takes in what EC2 told", at, it.cycles)
         baseline = None
         if boto3.get("enis") == it.enis:
             baseline = Baseline("boto3's own parser, reading alone", boto3["boto3"]["cpu_seconds"])
         yield Row(
             what="read and account for ENIs",
-            at=f"{_enis(it.enis)} of {_nodes(it.nodes)}",
-            figure=statistics.median(it.cpu_seconds),
+            at=at,
+            figure=statistics.median(it.surveys),
             unit=Unit.CPU_SECONDS,
             budget=ENI_CPU_SECONDS if it.nodes == MAIN_NODES else None,
             baseline=baseline,
         )
+        yield _cpu(
+            "read subnets again", f"{it.subnets} subnets of {_nodes(it.nodes)}", it.refreshes
+        )
+        yield _cpu("tell CloudWatch of a minute", _nodes(it.nodes), it.publishes)
+        yield _cpu("answer one /metrics", f"{it.series:,} series of {_nodes(it.nodes)}", it.scrapes)
+
+
+def _cpu(what: str, at: str, seconds: Sequence[float]) -> Row:
+    return Row(what=what, at=at, figure=statistics.median(seconds), unit=Unit.CPU_SECONDS)
+
+
+def _enis_alone(found: Found) -> Iterator[Row]:
+    parts: Any = found.parts
+    boto3 = parts.get("enis")
     if boto3:
         yield Row(
             what="read ENIs",

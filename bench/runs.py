@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from itertools import cycle
 
-from bench.found import Answers, Cycles, Faulty, Idle, Load, Sequential, Surveys
+from bench.found import Answers, Cycles, Faulty, Idle, Load, Sequential, Works
 from bench.notes import COLLECTION, CYCLE, HOURLY, PUBLISH, REFRESH, SURVEY, Span
-from bench.peers import FLEET, World, hurry
+from bench.peers import FLEET, OTHERS, World, eventually, hurry
 from bench.processes import DAEMON_CORE, running
-from bench.watched import Options, Scraper, watched
+from bench.watched import Options, Scraper, Watched, watched
 from exporter.sim.faults import Fault
 
 # Kubelet writes a node's status every five minutes though nothing has changed.
@@ -22,12 +22,21 @@ _SETTLE_SECONDS = 2.0
 _BEAT_SECONDS = 1.0
 _STEP_SECONDS = 3.0
 _ON_DEMAND = Options(on_demand=True, lag=False)
+_SCRAPES = 5
+# EC2 is read when that is asked for, and what it told holds meanwhile; CloudWatch is told of each
+# cycle right after it.
+_ONE_BY_ONE = {
+    "EXPORTER_EC2_ENIS_INTERVAL": "1000",
+    "EXPORTER_EC2_SUBNETS_INTERVAL": "1000",
+    "EXPORTER_CLOUDWATCH_INTERVAL": "1",
+    "EXPORTER_CLOUDWATCH_SUBNETS": "false",
+}
 
 
 def cycles(world: World, rounds: int) -> Cycles:
     """Return so many cycles after the first one, the fleet moving on before each."""
     with watched(world, options=_ON_DEMAND) as daemon:
-        daemon.permit()
+        daemon.ask(CYCLE)
         ready = daemon.ready()
         spans, fleet = [], []
         for _ in range(rounds):
@@ -54,7 +63,7 @@ def faulty(world: World, timeout: float, rounds: int) -> Faulty:
     chosen = names[::10]
     settings = {"EXPORTER_SCRAPE_TIMEOUT": str(timeout)}
     with _faults(world, chosen), watched(world, options=_ON_DEMAND, **settings) as daemon:
-        daemon.permit()
+        daemon.ask(CYCLE)
         daemon.ready()
         spans = []
         for _ in range(rounds):
@@ -111,7 +120,10 @@ def load(world: World, seconds: float, *peers: str, full_every: float | None = N
         with Scraper(daemon, pause=_BEAT_SECONDS):
             _let_live(world, time.monotonic() + seconds)
             # What was read before is held while all is read again.
-            daemon.wait_for(SURVEY, 2)
+            _live_until(world, daemon, SURVEY, 2)
+            if full_every is not None:
+                # It is put off while ENIs are held that will soon be gone.
+                _live_until(world, daemon, HOURLY, 1)
         daemon.notes.read()
         notes, peak = daemon.notes, daemon.peak_mib()
     first = notes.of(CYCLE)[0].began
@@ -131,20 +143,66 @@ def _let_live(world: World, until: float) -> None:
         time.sleep(min(_STEP_SECONDS, max(left, 0.0)))
 
 
-def surveys(world: World, rounds: int, *peers: str) -> Surveys:
-    """Return what it costs to read and account for all ENIs: one cycle first, and then none."""
-    settings = {"EXPORTER_EC2_ENIS_INTERVAL": "1", "EXPORTER_EC2_SUBNETS_INTERVAL": "1000"}
-    with watched(world, *peers, options=_ON_DEMAND, **settings) as daemon:
-        daemon.permit()
-        # The first one opens the client, and holds nothing from before.
-        daemon.wait_for(SURVEY, 1 + rounds)
-        spans: list[Span] = daemon.notes.of(SURVEY)[1 : 1 + rounds]
-    return Surveys(
+def _live_until(world: World, daemon: Watched, work: str, count: int) -> None:
+    """Move the fleet on until there has been so much of this work; SystemExit if it never comes."""
+
+    def done() -> bool:
+        daemon.notes.read()
+        if len(daemon.notes.of(work)) >= count:
+            return True
+        _let_live(world, time.monotonic() + _STEP_SECONDS)
+        return False
+
+    eventually(done, daemon.process, f"{count} times: {work}")
+
+
+def works(world: World, rounds: int) -> Works:
+    """Return what each kind of work costs while no other is done, with EC2 and CloudWatch on."""
+    with watched(world, *OTHERS, options=_ON_DEMAND, **_ONE_BY_ONE) as daemon:
+        daemon.ask(CYCLE)
+        daemon.ready()
+        # The first of each opens a client, and holds nothing from before.
+        for work in (SURVEY, REFRESH, PUBLISH):
+            daemon.wait_for(work, 1)
+        surveys = [daemon.again(SURVEY) for _ in range(rounds)]
+        refreshes = [daemon.again(REFRESH) for _ in range(rounds)]
+        # What EC2 told is taken into account from here on.
+        _published(daemon)
+        cycles, publishes = [], []
+        for _ in range(rounds):
+            world.step()
+            done, told = _published(daemon)
+            cycles.append(done)
+            publishes.append(told)
+        scrapes = []
+        for _ in range(_SCRAPES):
+            before = daemon.cpu_seconds()
+            page = daemon.scrape().body
+            scrapes.append(daemon.cpu_seconds() - before)
+        lines = daemon.text().splitlines()
+    return Works(
         nodes=world.size.nodes,
         enis=world.size.enis,
-        seconds=tuple(span.seconds for span in spans),
-        cpu_seconds=tuple(span.cpu for span in spans),
+        subnets=sum(it.startswith("vpc_cni_subnet_info{") for it in lines),
+        series=sum(not it.startswith("#") for it in lines if it),
+        page_bytes=len(page),
+        cycles=_cpu(cycles),
+        surveys=_cpu(surveys),
+        refreshes=_cpu(refreshes),
+        publishes=_cpu(publishes),
+        scrapes=tuple(scrapes),
     )
+
+
+def _published(daemon: Watched) -> tuple[Span, Span]:
+    """Run one more cycle; return it, and the telling of CloudWatch that follows it."""
+    daemon.notes.read()
+    told = len(daemon.notes.of(PUBLISH))
+    return daemon.cycle(), daemon.wait_for(PUBLISH, told + 1)
+
+
+def _cpu(spans: list[Span]) -> tuple[float, ...]:
+    return tuple(span.cpu for span in spans)
 
 
 def idle(world: World, seconds: float) -> Idle:
@@ -152,7 +210,7 @@ def idle(world: World, seconds: float) -> Idle:
     names = cycle(world.nodes())
     each = round(world.size.nodes / HEARTBEAT_SECONDS * _BEAT_SECONDS) or 1
     with watched(world, options=_ON_DEMAND) as daemon:
-        daemon.permit()
+        daemon.ask(CYCLE)
         daemon.ready()
         time.sleep(_SETTLE_SECONDS)
         events, began, used = 0, time.monotonic(), daemon.cpu_seconds()

@@ -64,18 +64,22 @@ class Watched:
     notes: Notes
     began: float
 
-    def permit(self, cycles: int = 1) -> None:
-        """Let a daemon on demand run so many cycles more."""
+    def ask(self, work: str) -> None:
+        """Have a daemon on demand do a piece of work of this kind once more."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"\n" * cycles)
+        self.process.stdin.write(f"{work}\n".encode())
         self.process.stdin.flush()
+
+    def again(self, work: str) -> Span:
+        """Have a daemon on demand do a piece of work once more, and return it once it is done."""
+        self.notes.read()
+        done = len(self.notes.of(work))
+        self.ask(work)
+        return self.wait_for(work, done + 1)
 
     def cycle(self) -> Span:
         """Have a daemon on demand run one more cycle, and return it."""
-        self.notes.read()
-        done = len(self.notes.of(CYCLE))
-        self.permit()
-        return self.wait_for(CYCLE, done + 1)
+        return self.again(CYCLE)
 
     def wait_for(self, work: str, count: int) -> Span:
         """Return the piece of work of this kind that makes it so many, once it is done."""

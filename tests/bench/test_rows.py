@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.figures import HeldTo, Row
-from bench.found import Answers, Cycles, Faulty, Found, Idle, Load, Sequential, Surveys
+from bench.found import Answers, Cycles, Faulty, Found, Idle, Load, Sequential, Works
 from bench.notes import COLLECTION, CYCLE, HOURLY, Span
 from bench.rows import rows, told_apart
 
@@ -34,6 +34,21 @@ def cycles(nodes: int, seconds: float, cpu: float = 0.1) -> Cycles:
     )
 
 
+def works(nodes: int) -> Works:
+    return Works(
+        nodes=nodes,
+        enis=4 * nodes,
+        subnets=6,
+        series=15 * nodes,
+        page_bytes=90 * nodes,
+        cycles=(0.3, 0.2, 0.4),
+        surveys=(3.0, 2.0, 2.5),
+        refreshes=(0.03, 0.01, 0.02),
+        publishes=(0.004, 0.003, 0.005),
+        scrapes=(0.002, 0.001),
+    )
+
+
 def load(*, lags: tuple[tuple[float, float], ...], spans: tuple[Span, ...]) -> Load:
     return Load(nodes=5_000, enis=20_000, lags=lags, spans=spans, peak_resident_mib=240.0)
 
@@ -55,7 +70,7 @@ WHOLE = Found(
         ),
     ),
     peaks={10_000: 300.0, 1_000: 150.0, 5_000: 240.0},
-    surveys=Surveys(nodes=5_000, enis=20_000, seconds=(9.0,), cpu_seconds=(2.0, 2.5, 3.0)),
+    works=(works(5_000),),
     sequential=Sequential(nodes=5_000, sample=200, list_seconds=1.0, node_seconds=0.002),
     idle_loop=(0.0005, 0.001),
     parts=PARTS,
@@ -85,7 +100,11 @@ def test_every_figure_of_the_design_has_a_row_that_is_held_to_it() -> None:
         "event-loop lag, all of it at work, p99 · 5,000 nodes and 20,000 ENIs": "ok",
         "the same, longest · 5,000 nodes and 20,000 ENIs": "ok",
         "event-loop lag, the hour's collection of garbage · 5,000 nodes and 20,000 ENIs": "OVER",
+        "a cycle that takes in what EC2 told · 20,000 ENIs of 5,000 nodes": "told",
         "read and account for ENIs · 20,000 ENIs of 5,000 nodes": "ok",
+        "read subnets again · 6 subnets of 5,000 nodes": "told",
+        "tell CloudWatch of a minute · 5,000 nodes": "told",
+        "answer one /metrics · 75,000 series of 5,000 nodes": "told",
         "read ENIs · 20,000 ENIs": "ok",
         "first list of pods, nodes and the rest · 5,000 nodes": "ok",
         "watching, 17 heartbeats a second · 5,000 nodes": "ok",
@@ -127,7 +146,7 @@ def test_where_only_ratios_count_just_the_rows_with_a_least_ratio_are_held_to_on
         ({"parts": {"render": {**PARTS["render"], "times_as_fast": 4.9}}}, "render", ""),
         ({"parts": {"enis": {**PARTS["enis"], "ours": {"cpu_seconds": 3.4}}}}, "read ENIs", ""),
         ({"answers": (replace(WHOLE.answers[0], seconds=(0.0251,)),)}, "one /metrics", ""),
-        ({"surveys": replace(WHOLE.surveys, cpu_seconds=(3.1,))}, "read and", ""),  # type: ignore[type-var]
+        ({"works": (replace(WHOLE.works[0], surveys=(2.0, 3.1, 3.2)),)}, "read and", ""),
         ({"idle": replace(WHOLE.idle, cpu_seconds=0.31)}, "watching", ""),  # type: ignore[type-var]
         ({"peaks": {1_000: 161.0}}, "peak", "1,000 nodes"),
         ({"peaks": {5_000: 251.0}}, "peak", "5,000 nodes"),
@@ -161,6 +180,22 @@ def test_a_reader_of_one_node_after_another_takes_as_long_for_each_further_node(
     assert (row.baseline.what, row.baseline.figure) == ("one by one, of 200", 21.0)
 
 
+def test_what_a_kind_of_work_costs_is_the_median_of_its_pieces() -> None:
+    assert [(it.figure, it.unit.value) for it in rows(Found(scale="full", works=WHOLE.works))] == [
+        (0.3, "s of CPU"),
+        (2.5, "s of CPU"),
+        (0.02, "s of CPU"),
+        (0.004, "s of CPU"),
+        (0.0015, "s of CPU"),
+    ]
+
+
+def test_only_at_one_size_is_reading_enis_held_to_a_budget() -> None:
+    found = replace(WHOLE, works=(works(1_000), works(5_000)))
+    budgets = [row.budget for row in rows(found) if row.what.startswith("read and")]
+    assert budgets == [None, 3.0]
+
+
 def test_boto3_is_the_baseline_of_a_survey_only_where_it_has_read_as_many_enis() -> None:
     assert the(WHOLE, "read and").ratio == 4.0
     other = replace(WHOLE, parts={**PARTS, "enis": {**PARTS["enis"], "enis": 2_000}})
@@ -184,3 +219,11 @@ def test_lag_counts_while_there_is_work_and_apart_from_the_hours_collection() ->
         ),
     )
     assert told_apart(found) == ([0.2, 0.1, 0.3], [0.4])
+
+
+def test_the_hours_collection_has_its_row_though_nobody_had_to_wait_for_it() -> None:
+    spans = (Span(work=CYCLE, began=1.0, ended=2.0), Span(work=HOURLY, began=2.0, ended=2.001))
+    found = Found(scale="full", load=load(lags=((1.5, 0.1),), spans=spans))
+    assert the(found, "event-loop lag, the hour's").figure == 0.0
+    without = Found(scale="full", load=load(lags=((1.5, 0.1),), spans=spans[:1]))
+    assert [it.what for it in rows(without) if "hour" in it.what] == []

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import FULL, QUICK, Scale
-from bench.daemon import LOOPS
+from bench.daemon import AGAIN, LOOPS
+from bench.notes import CYCLE
 from bench.peers import FLEET, OTHERS, PEERS, Size, World, hurry
+from bench.sizes import FIGURES, FULL, QUICK, Scale
 from exporter.settings import FIELDS, variable
 
 VARIABLES = {variable(name) for name in FIELDS}
@@ -18,6 +19,11 @@ def test_every_loop_that_is_watched_is_one_of_the_daemons() -> None:
     for (place, name), works in LOOPS.items():
         loop = getattr(place, name)
         assert [it for it in works if not hasattr(loop, it)] == []
+
+
+def test_what_can_be_asked_for_beside_cycles_is_noted_too() -> None:
+    noted = {work for works in LOOPS.values() for work in works.values()}
+    assert AGAIN.keys() <= noted - {CYCLE}
 
 
 def test_every_peer_is_turned_to_again_and_again_by_settings_that_there_are() -> None:
@@ -64,3 +70,9 @@ def test_over_other_fleets_most_is_measured_at_the_same_size_or_the_largest(
 ) -> None:
     scale = FULL.over(*nodes)
     assert (scale.nodes, scale.main, scale.cycles) == (nodes, main, FULL.cycles)
+
+
+def test_figures_of_a_full_run_outlive_any_other_run() -> None:
+    folders = [FULL.folder, QUICK.folder, FULL.over(200).folder, QUICK.over(200).folder]
+    assert [it.name for it in folders] == ["out", "quick", "chosen", "chosen"]
+    assert [FIGURES.parent == it for it in folders] == [True, False, False, False]

@@ -12,7 +12,7 @@ from exporter.inputs.ec2.enis import hand_over
 from exporter.inputs.ec2.operations import OPERATIONS, SYSTEM
 
 # EC2 API reference: the most items on a page, and the most values of a filter.
-_PAGE_SIZE = 1000
+PAGE_SIZE = 1000
 _PAGE_SIZES = {"DescribeInstanceTypes": 100}
 _MAX_VALUES = 200
 # Two million ENIs: no VPC has so many.
@@ -48,7 +48,7 @@ class Calls:
         self, under_way: UnderWay, operation: str, **request: Any
     ) -> Iterator[Mapping[str, Any]]:
         """Yield the pages of an answer, until it is given up."""
-        request["MaxResults"] = _PAGE_SIZES.get(operation, _PAGE_SIZE)
+        request["MaxResults"] = _PAGE_SIZES.get(operation, PAGE_SIZE)
         used: set[str] = set()
         while True:
             if under_way.given_up:
