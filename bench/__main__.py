@@ -114,12 +114,18 @@ def written(found: Found, held_to: HeldTo, folder: Path) -> None:
 
 
 def main() -> int:
-    """Measure, print, write; return the exit status."""
+    """Measure until nothing is over, or often enough; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="small fleets, in a minute; ratios alone count"
     )
     parser.add_argument("--nodes", type=int, nargs="+", help="fleets of these sizes alone")
+    parser.add_argument(
+        "--tries",
+        type=int,
+        default=1,
+        help="measure again, up to so often, where something is over: other work spoils a figure",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -131,13 +137,19 @@ def main() -> int:
     scale, held_to = (QUICK, HeldTo.RATIOS) if options.quick else (FULL, HeldTo.ALL)
     if options.nodes:
         scale = scale.over(*options.nodes)
+    tries = (_within(scale, held_to, options.out or scale.folder) for _ in range(options.tries))
+    return 0 if any(tries) else 1
+
+
+def _within(scale: Scale, held_to: HeldTo, folder: Path) -> bool:
+    """Measure, print, write; whether nothing is over."""
     found = measure(scale)
-    written(found, held_to, options.out or scale.folder)
+    written(found, held_to, folder)
     print(table(rows(found), held_to))
     print(f"Measured with {described(found.machine)}.")
     if trouble := warning(found.machine):
         print(trouble)
-    return 1 if over(rows(found), held_to) else 0
+    return not over(rows(found), held_to)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bench.scale import (
     list_calls,
     oldest,
 )
+from exporter.aws import UnderWay
 from exporter.inputs.ec2 import Ec2
 from exporter.inputs.ec2.calls import PAGE_SIZE
 from exporter.inputs.ec2.subnets import Subnets
@@ -114,7 +114,7 @@ class Asked:
         self.operations: list[str] = []
 
     def filtered(
-        self, _stop: threading.Event, operation: str, *_: object, **__: object
+        self, _under_way: UnderWay, operation: str, *_: object, **__: object
     ) -> Iterator[Mapping[str, object]]:
         self.operations.append(operation)
         yield {
@@ -130,7 +130,7 @@ class Asked:
         }
 
     def pages(
-        self, _stop: threading.Event, operation: str, **_: object
+        self, _under_way: UnderWay, operation: str, **_: object
     ) -> Iterator[Mapping[str, object]]:
         self.operations.append(operation)
         yield {"SubnetIpv4CidrReservations": []}
@@ -141,6 +141,6 @@ def test_subnets_and_their_reservations_are_asked_for_as_often_as_is_counted() -
     kept = inspect.signature(Ec2.__init__).parameters["reservation_seconds"].default
     subnets = Subnets(asked, lambda: next(clock), keep_seconds=kept)  # type: ignore[arg-type]
     for _ in range(3):
-        subnets.read(["subnet-1"], [], threading.Event())
+        subnets.read(["subnet-1"], [], UnderWay())
     assert asked.operations.count("DescribeSubnets") == 3 * SUBNETS_CALLS
     assert asked.operations.count("GetSubnetCidrReservations") == 2
