@@ -129,3 +129,31 @@ def test_a_process_that_cannot_listen_says_so_in_its_log_and_ends_with_status_1(
     assert '"level": "critical"' in line
     assert '"message": "cannot run: ' in line
     assert "address already in use" in line
+
+
+# What runs tells how it finds its process: open files, and whether blocks go back.
+PROGRAM = """
+import resource
+from exporter import allocator, app, cli
+
+async def told(settings, stop):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    print(soft == hard, given_back)
+
+given_back = []
+allocator.give_back = lambda: given_back.append("given back")
+app.run = told
+cli.main(["run"])
+"""
+
+
+def test_run_makes_its_process_fit_for_thousands_of_nodes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "True ['given back']\n"

@@ -122,8 +122,8 @@ Cache = Mapping[int, Drawn]
 _NOTHING = Drawn()
 
 
-# Name, kind, help and lines.
-Family = tuple[str, Kind, str, str]
+# Name, kind, help and the rows' lines.
+Family = tuple[str, Kind, str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Sheet:
 
     def block(self, form: Format) -> Block:
         """Return the sheet in one format."""
-        plain = "".join(_family(family, form) for family in self.families).encode()
+        plain = _page(self.families, form)
         deflater = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
         deflated = deflater.compress(plain) + deflater.flush(zlib.Z_SYNC_FLUSH)
         return Block(plain, deflated, zlib.crc32(plain))
@@ -148,7 +148,7 @@ def draw(tables: Sequence[Drawable[Whole_contra]], whole: Whole_contra, before: 
     for index, table in enumerate(tables):
         drawn = cache[index] = table.drawn(whole, _lines, before.get(index, _NOTHING))
         for described, texts in zip(table.described(), drawn.columns, strict=True):
-            families.append((*described, "".join(texts)))
+            families.append((*described, texts))
     return Sheet(tuple(families), cache)
 
 
@@ -184,11 +184,10 @@ def process_registry() -> CollectorRegistry:
 
 def own_lines(health: Health, registry: CollectorRegistry, form: Format) -> bytes:
     """Return the exporter's own metrics."""
-    text = "".join(
-        _family((m.name, m.kind, m.help, _row(m, m.samples(health), (), {})), form)
-        for m in EXPORTER_METRICS
-    )
-    return text.encode() + _process_lines(registry, form)
+    families = [
+        (m.name, m.kind, m.help, (_row(m, m.samples(health), (), {}),)) for m in EXPORTER_METRICS
+    ]
+    return _page(families, form) + _process_lines(registry, form)
 
 
 def _process_lines(registry: CollectorRegistry, form: Format) -> bytes:
@@ -202,14 +201,21 @@ def _process_lines(registry: CollectorRegistry, form: Format) -> bytes:
     return "".join(lines).encode()
 
 
-def _family(family: Family, form: Format) -> str:
-    name, kind, help, text = family
-    if not text:
-        return ""
+def _page(families: Iterable[Family], form: Format) -> bytes:
+    """Return families in one format, those without lines left out."""
+    texts: list[str] = []
+    for name, kind, help, lines in families:
+        if any(lines):
+            texts.append(_head(name, kind, help, form))
+            texts.extend(lines)
+    return "".join(texts).encode()
+
+
+def _head(name: str, kind: Kind, help: str, form: Format) -> str:
     if form is Format.OPENMETRICS and kind is Kind.COUNTER:
         name = name.removesuffix("_total")
     escaped = help.replace("\\", "\\\\").replace("\n", "\\n")
-    return f"# HELP {name} {escaped}\n# TYPE {name} {kind.value}\n{text}"
+    return f"# HELP {name} {escaped}\n# TYPE {name} {kind.value}\n"
 
 
 def _lines(metric: Metric[Row], changed: Changed[Row]) -> list[str]:
