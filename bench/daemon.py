@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from bench.lag import Lag, probe
 from bench.notes import (
     COLLECTION,
@@ -31,6 +33,7 @@ from bench.notes import (
     PUBLISH,
     REFRESH,
     SURVEY,
+    YARDSTICK,
     Notebook,
     Span,
 )
@@ -52,6 +55,10 @@ AGAIN: Mapping[str, Callable[[Any], Awaitable[None]]] = {
     SURVEY: lambda loop: loop.survey(loop.latest()),
     REFRESH: lambda loop: loop.refresh(),
 }
+
+# The library takes some tens of milliseconds for as many of these, by the machine.
+_YARDSTICK = "".join(f'sample{{node="node-{number}"}} {number}\n' for number in range(500))
+_YARDSTICKS = 10
 
 
 def _read(loop: Any) -> Mapping[str, float]:
@@ -159,7 +166,17 @@ class Watch:
         """Do what is asked for beside cycles, one piece at a time."""
         while True:
             work = await self.gate.asked.get()
-            await AGAIN[work](self._loops[work])
+            if work == YARDSTICK:
+                self._measure_machine()
+            else:
+                await AGAIN[work](self._loops[work])
+
+    def _measure_machine(self) -> None:
+        began, cpu = time.monotonic(), time.process_time()
+        for _ in range(_YARDSTICKS):
+            list(text_string_to_metric_families(_YARDSTICK))
+        used = time.process_time() - cpu
+        self.notes.span(Span(work=YARDSTICK, began=began, ended=time.monotonic(), cpu=used))
 
     async def _lags(self) -> None:
         lags: list[Lag] = []

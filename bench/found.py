@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,17 +15,25 @@ Lags = tuple[tuple[float, float], ...]
 class Cycles:
     """Cycles over a fleet in good health, every node of which has moved on before each.
 
-    `seconds` and `cpu_seconds` are one figure per cycle, the first cycle left out.
+    `seconds` and `cpu_seconds` are one figure per cycle, the first cycle left out. `yardsticks` are
+    CPU seconds of the same fixed piece of work, right after each.
     """
 
     nodes: int
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
+    yardsticks: tuple[float, ...]
     fleet_cpu_seconds: tuple[float, ...]
     first_metrics_seconds: float
     first_list_seconds: float
     read: int
     peak_resident_mib: float
+
+    @property
+    def cost(self) -> float:
+        """CPU of a cycle per node, in yardsticks: it does not change with the machine's clock."""
+        pieces = zip(self.cpu_seconds, self.yardsticks, strict=True)
+        return statistics.median(cpu / yardstick for cpu, yardstick in pieces) / self.nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

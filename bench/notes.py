@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 CYCLE, SURVEY, REFRESH, PUBLISH = "cycle", "survey", "refresh", "publish"
+# A fixed piece of work that is not the exporter's: how fast the machine is at that moment.
+YARDSTICK = "yardstick"
 # What Python collects by itself, and what the exporter has it collect once an hour.
 COLLECTION, HOURLY = "collection", "hourly collection"
 # A collection of garbage in so many seconds is felt by nobody.

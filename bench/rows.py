@@ -77,18 +77,17 @@ def _cycles(found: Found) -> Iterator[Row]:
 
 
 def _growth(cycles: Sequence[Cycles]) -> Iterator[Row]:
-    """CPU per node, in the least of the cycles: what else a machine does only ever adds."""
+    """CPU per node, held against the smallest fleet's on a machine that is as fast."""
     if len(cycles) < 2:
         return
     smallest, largest = min(cycles, key=_size), max(cycles, key=_size)
+    figure = 1e6 * statistics.median(largest.cpu_seconds) / largest.nodes
     yield Row(
         what="CPU of a cycle, per node",
         at=_nodes(largest.nodes),
-        figure=1e6 * min(largest.cpu_seconds) / largest.nodes,
+        figure=figure,
         unit=Unit.MICROSECONDS,
-        baseline=Baseline(
-            f"at {_nodes(smallest.nodes)}", 1e6 * min(smallest.cpu_seconds) / smallest.nodes
-        ),
+        baseline=Baseline(f"at {_nodes(smallest.nodes)}", figure * smallest.cost / largest.cost),
         times=GROWTH_TIMES,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from bench.found import Answers, Cycles, Faulty, Idle, Load, Sequential, Works
-from bench.notes import COLLECTION, CYCLE, HOURLY, PUBLISH, REFRESH, SURVEY, Span
+from bench.notes import COLLECTION, CYCLE, HOURLY, PUBLISH, REFRESH, SURVEY, YARDSTICK, Span
 from bench.peers import FLEET, OTHERS, World, eventually, hurry
 from bench.processes import DAEMON_CORE, running
 from bench.watched import Options, Scraper, Watched, watched
@@ -38,17 +38,19 @@ def cycles(world: World, rounds: int) -> Cycles:
     with watched(world, options=_ON_DEMAND) as daemon:
         daemon.ask(CYCLE)
         ready = daemon.ready()
-        spans, fleet = [], []
+        spans, yardsticks, fleet = [], [], []
         for _ in range(rounds):
             world.step()
             before = world.fleet_cpu_seconds()
             spans.append(daemon.cycle())
             fleet.append(world.fleet_cpu_seconds() - before)
+            yardsticks.append(daemon.again(YARDSTICK))
         assert daemon.notes.started is not None
         return Cycles(
             nodes=world.size.nodes,
             seconds=tuple(span.seconds for span in spans),
-            cpu_seconds=tuple(span.cpu for span in spans),
+            cpu_seconds=_cpu(spans),
+            yardsticks=_cpu(yardsticks),
             fleet_cpu_seconds=tuple(fleet),
             first_metrics_seconds=ready,
             first_list_seconds=daemon.notes.of(CYCLE)[0].began - daemon.notes.started,

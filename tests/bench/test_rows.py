@@ -26,6 +26,7 @@ def cycles(nodes: int, seconds: float, cpu: float = 0.1) -> Cycles:
         nodes=nodes,
         seconds=(2 * seconds, seconds, seconds / 2),
         cpu_seconds=(cpu, 2 * cpu),
+        yardsticks=(0.02, 0.04),
         fleet_cpu_seconds=(0.1,),
         first_metrics_seconds=3.0,
         first_list_seconds=1.0,
@@ -115,6 +116,20 @@ def test_every_figure_of_the_design_has_a_row_that_is_held_to_it() -> None:
     }
 
 
+@pytest.mark.parametrize("speed", [0.5, 1.0, 1.7])
+def test_that_the_machine_was_faster_for_one_fleet_is_not_held_against_another(
+    speed: float,
+) -> None:
+    small, large = cycles(1_000, 0.25, 0.1), cycles(10_000, 2.5, 1.25)
+    faster = replace(
+        small,
+        cpu_seconds=tuple(it / speed for it in small.cpu_seconds),
+        yardsticks=tuple(it / speed for it in small.yardsticks),
+    )
+    row = the(Found(scale="full", cycles=(faster, large)), "CPU of a cycle")
+    assert (row.figure, row.ratio) == pytest.approx((187.5, 0.8))
+
+
 def test_where_only_ratios_count_just_the_rows_with_a_least_ratio_are_held_to_one() -> None:
     held = {what for what, verdict in verdicts(WHOLE, HeldTo.RATIOS).items() if verdict != "told"}
     assert held == {
@@ -143,7 +158,7 @@ def test_where_only_ratios_count_just_the_rows_with_a_least_ratio_are_held_to_on
             "render",
             "",
         ),
-        ({"parts": {"render": {**PARTS["render"], "times_as_fast": 4.9}}}, "render", ""),
+        ({"parts": {"render": {**PARTS["render"], "times_as_fast": 5.9}}}, "render", ""),
         ({"parts": {"enis": {**PARTS["enis"], "ours": {"cpu_seconds": 3.4}}}}, "read ENIs", ""),
         ({"answers": (replace(WHOLE.answers[0], seconds=(0.0251,)),)}, "one /metrics", ""),
         ({"works": (replace(WHOLE.works[0], surveys=(2.0, 3.1, 3.2)),)}, "read and", ""),
