@@ -105,6 +105,7 @@ def written(found: Found, held_to: HeldTo, folder: Path) -> None:
     told = {
         "scale": found.scale,
         "machine": found.machine,
+        "slowed": found.slowed,
         "rows": [row.told(held_to) for row in rows(found)],
         "found": dataclasses.asdict(found),
     }
@@ -147,7 +148,7 @@ def _within(scale: Scale, held_to: HeldTo, folder: Path) -> bool:
     written(found, held_to, folder)
     print(table(rows(found), held_to))
     print(f"Measured with {described(found.machine)}.")
-    if trouble := warning(found.machine):
+    if trouble := warning(found.machine, found.slowed):
         print(trouble)
     return not over(rows(found), held_to)
 

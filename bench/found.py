@@ -31,9 +31,9 @@ class Cycles:
 
     @property
     def cost(self) -> float:
-        """CPU of a cycle per node, in yardsticks: it does not change with the machine's clock."""
+        """CPU of a cycle per node, in yardsticks: the least, as what else a machine does adds."""
         pieces = zip(self.cpu_seconds, self.yardsticks, strict=True)
-        return statistics.median(cpu / yardstick for cpu, yardstick in pieces) / self.nodes
+        return min(cpu / yardstick for cpu, yardstick in pieces) / self.nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +135,10 @@ class Found:
     sequential: Sequential | None = None
     idle_loop: tuple[float, ...] = ()
     parts: Mapping[str, Measured] = field(default_factory=dict)
+
+    @property
+    def slowed(self) -> float:
+        """How many times as long as at its fastest the machine took, at its slowest, for one and
+        the same work."""
+        medians = [statistics.median(it.yardsticks) for it in self.cycles]
+        return max(medians) / min(medians) if medians else 1.0

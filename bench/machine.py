@@ -9,6 +9,9 @@ from pathlib import Path
 
 # Load before a run, above which absolute times say nothing.
 QUIET_LOAD = 0.3
+# So many times as long may the same work take later in a run, before figures of two sizes do not
+# compare: what is bound by memory suffers more than the yardstick.
+STEADY = 1.1
 
 
 def machine() -> dict[str, object]:
@@ -37,9 +40,15 @@ def described(machine: Mapping[str, object]) -> str:
     )
 
 
-def warning(machine: Mapping[str, object]) -> str:
-    """Return what is to be said where the machine was busy before a run; empty where not."""
+def warning(machine: Mapping[str, object], slowed: float = 1.0) -> str:
+    """Return what is to be said where the machine was busy before a run, or took `slowed` times as
+    long for the same work later on; empty where neither."""
     load = float(str(machine["load_before"]))
-    if load <= QUIET_LOAD:
-        return ""
-    return f"The machine was busy before this began (load {load}): take no figure for a fact."
+    if load > QUIET_LOAD:
+        return f"The machine was busy before this began (load {load}): take no figure for a fact."
+    if slowed > STEADY:
+        return (
+            f"The machine became {100 * (slowed - 1):.0f} % slower meanwhile: take no figure for a "
+            "fact, and no growth."
+        )
+    return ""

@@ -298,7 +298,7 @@ def main() -> None:
         told = full_run(options.file)
     except FullRunError as error:
         sys.exit(str(error))
-    if trouble := warning(told["machine"]):
+    if trouble := warning(told["machine"], told.get("slowed", 1.0)):
         print(trouble, file=sys.stderr)
     if options.write:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), text(told)), encoding="utf-8")

@@ -79,3 +79,18 @@ def test_a_machine_is_described_by_what_makes_a_difference() -> None:
     told = {"python": "3.11.7", "kernel": "6", "processor": "A", "cores": 2, "load_before": 0.1}
     assert told.keys() == machine().keys()
     assert described(told) == "Python 3.11.7, 2 cores of A, load 0.1 before"
+
+
+@pytest.mark.parametrize(
+    ("slowed", "wanted"),
+    [
+        (1.0, ""),
+        (1.1, ""),
+        (
+            1.25,
+            "The machine became 25 % slower meanwhile: take no figure for a fact, and no growth.",
+        ),
+    ],
+)
+def test_a_machine_that_became_slower_is_told_of(slowed: float, wanted: str) -> None:
+    assert warning({**machine(), "load_before": 0.0}, slowed) == wanted

@@ -130,6 +130,12 @@ def test_that_the_machine_was_faster_for_one_fleet_is_not_held_against_another(
     assert (row.figure, row.ratio) == pytest.approx((187.5, 0.8))
 
 
+def test_how_much_slower_the_machine_became_is_told_by_its_yardsticks() -> None:
+    slower = replace(cycles(5_000, 1.25), yardsticks=(0.03, 0.09))
+    assert Found(scale="full").slowed == 1.0
+    assert Found(scale="full", cycles=(slower, cycles(1_000, 0.25))).slowed == pytest.approx(2.0)
+
+
 def test_where_only_ratios_count_just_the_rows_with_a_least_ratio_are_held_to_one() -> None:
     held = {what for what, verdict in verdicts(WHOLE, HeldTo.RATIOS).items() if verdict != "told"}
     assert held == {
