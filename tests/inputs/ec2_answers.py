@@ -62,7 +62,6 @@ class FakeEc2:
     types: Sequence[Said] = ()
     reservations: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     page_size: int = 1000
-    pause: float = 0.0
     instead: dict[str, list[Reply]] = field(default_factory=dict)
     always: dict[str, Reply] = field(default_factory=dict)
     asked: list[tuple[str, Params]] = field(default_factory=list)
@@ -87,7 +86,7 @@ class FakeEc2:
             return self.instead[action].pop(0)
         if action in self.always:
             return self.always[action]
-        return Reply(200, self.answer(params), pause=self.pause)
+        return Reply(200, self.answer(params))
 
     def answer(self, params: Params) -> bytes:
         action = params["Action"]

@@ -455,11 +455,21 @@ def test_what_takes_too_long_is_given_up(read: Read, aws: pytest.MonkeyPatch) ->
         use(ec2, aws, read, page_seconds=0.2)
 
 
-def test_a_reading_of_many_pages_takes_as_long_as_these_need(aws: pytest.MonkeyPatch) -> None:
-    ec2 = FakeEc2(enis=[eni(it) for it in range(6)], page_size=1, pause=0.2)
+def test_each_page_gives_a_reading_as_much_time_again(aws: pytest.MonkeyPatch) -> None:
+    ec2 = FakeEc2(enis=[eni(it) for it in range(6)], page_size=2)
+    told: list[int] = []
+
+    def gone_on() -> None:
+        told.append(ec2.count("DescribeNetworkInterfaces"))
+
     with serving(ec2):
-        found = use(ec2, aws, lambda door: door.read_enis(vpc_ids=["vpc-1"]), page_seconds=0.8)
-    assert len(found) == 6
+        aws.setenv("AWS_ENDPOINT_URL", ec2.url)
+        calls = Calls(Account(AwsConfig()))
+        under_way = UnderWay(gone_on)
+        pages = calls.filtered(under_way, "DescribeNetworkInterfaces", "vpc-id", ["vpc-1"])
+        assert len(list(pages)) == 3
+        calls.close()
+    assert told == [1, 2, 3]
 
 
 def test_reads_that_hang_do_not_pile_up(aws: pytest.MonkeyPatch) -> None:
