@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +14,15 @@ class Ring:
 
     def __init__(self) -> None:
         self.itself = self
+
+
+def started(clock: Callable[[], float]) -> Garbage:
+    """Return what has seen the start off."""
+    garbage = Garbage(clock)
+    garbage.start()
+    for _ in range(3):
+        garbage.after_cycle()
+    return garbage
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +61,7 @@ def test_what_the_start_leaves_is_no_longer_walked_and_what_comes_later_is() -> 
 
 def test_a_ring_that_came_to_lie_among_old_objects_is_freed_within_the_hour() -> None:
     now = 0.0
-    garbage = Garbage(lambda: now)
-    garbage.start()
-    for _ in range(3):
-        garbage.after_cycle()
+    garbage = started(lambda: now)
     ring = Ring()
     alive = weakref.ref(ring)
     gc.collect(1)
@@ -71,10 +77,7 @@ def test_a_ring_that_came_to_lie_among_old_objects_is_freed_within_the_hour() ->
 
 def test_all_is_not_looked_through_while_much_is_there_that_is_soon_gone() -> None:
     now = 0.0
-    garbage = Garbage(lambda: now)
-    garbage.start()
-    for _ in range(3):
-        garbage.after_cycle()
+    garbage = started(lambda: now)
     full = gc.get_stats()[2]["collections"]
     now = 7_199.0
     garbage.after_cycle(crowded=True)

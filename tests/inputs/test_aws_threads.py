@@ -54,12 +54,15 @@ def test_a_call_learns_that_nobody_waits_any_more() -> None:
 
 def test_news_of_a_call_that_has_ended_change_nothing() -> None:
     kept: list[UnderWay] = []
+    troubles: list[object] = []
 
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: troubles.append(told))
         await Threads("aws").run(kept.append, seconds=STEP)
         kept[0].goes_on()
-        await asyncio.sleep(2 * STEP)
+        await asyncio.sleep(STEP)
 
     asyncio.run(run())
     # Nor after the loop that it would be told to is closed.
     kept[0].goes_on()
+    assert troubles == []
