@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from exporter.core.catalog import EXPORTER_METRICS, METRICS
+from exporter.core.catalog import EXPORTER_METRICS, METRICS, NODE, NODE_TABLE, Unit, labelled
 from exporter.core.counters import (
     ADD_REQUESTS,
     ASSIGNMENT_FAILURES,
@@ -591,6 +591,24 @@ def test_a_page_drawn_on_the_one_before_equals_one_drawn_afresh(
         shown = report(*renamed(outcomes, order))
         before = draw(ALL.tables(), shown, before.cache)
         assert before.families == draw(ALL.tables(), shown, {}).families
+
+
+def test_two_metrics_that_are_always_1_have_lines_of_their_own() -> None:
+    names = ("one", "other")
+    facts = [
+        labelled(f"{name}{{version}}", NODE, lambda _: {("v1",): 1}, help="A fact.", unit=Unit.INFO)
+        for name in names
+    ]
+    table = replace(NODE_TABLE, metrics=tuple(facts))
+    shown = report(read(target(node("node-1"))))
+    before = draw((table,), shown, {})
+    for drawn in (
+        before,
+        draw((table,), report(read(target(node("node-1")), reading(enis=9))), before.cache),
+    ):
+        assert [text for *_, lines in drawn.families for text in lines] == [
+            f'vpc_cni_node_{name}_info{{node="node-1",version="v1"}} 1\n' for name in names
+        ]
 
 
 def test_the_content_types_are_those_that_prometheus_knows() -> None:
